@@ -1,0 +1,2 @@
+//! The klstore command.
+fn main() {}

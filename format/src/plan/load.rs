@@ -1,0 +1,88 @@
+//! Load: the newest commit of a list, with a guarantee that it is the one that the LIST named (PROTOCOL rule 2).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Answer, ByteRange, Cache, Port, Request};
+use crate::error::FormatError;
+use crate::limits::{MAX_HEADER_BYTES, MAX_RESTARTS, WHOLE_COMMIT_BYTES};
+use crate::names::ListName;
+use crate::rules::{self, Rule};
+use crate::wire::Malformed;
+use crate::wire::commit::CommitHeader;
+
+/// The newest commit of a list as one Load found it: a consistent view of the whole list.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Its header.
+    pub header: Arc<CommitHeader>,
+    /// The ETag that LIST and GET agreed on.
+    pub etag: String,
+    /// The first bytes of the object: at least the header.
+    pub body: Bytes,
+}
+
+/// How much of the newest commit a Load fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// The header alone: 16 KiB.
+    Header,
+    /// The whole object where it is small (64 KiB), else the first 16 KiB.
+    Small,
+}
+
+/// Loads the newest commit; `None` where the list has none.
+pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<Option<Snapshot>, FormatError> {
+    let mut cache = Cache::Etag;
+    for _ in 0..MAX_RESTARTS {
+        let listed = match port.send_one(newest(list)).await {
+            Answer::Listed(listing) => listing.objects.into_iter().next(),
+            _ => continue,
+        };
+        let Some(listed) = listed else { return Ok(None) };
+        let Some(seq) = list.parse_commit(&listed.name) else {
+            return Err(Malformed::Corrupt("its name is not that of a commit").of(&listed.name));
+        };
+        // Rule 2: a stub is not the newest commit; what was listed is gone already.
+        if listed.size == 0 {
+            continue;
+        }
+        let object = match port.send_one(get_commit(listed.name.clone(), listed.size, fetch, cache)).await {
+            Answer::Got(object) => object,
+            _ => continue,
+        };
+        let Some(etag) = object.etag else {
+            return Err(FormatError::HiddenEtag { object: listed.name });
+        };
+        // Rule 2: the name may have been collected and created again by a late PUT since the LIST.
+        if etag != listed.etag && rules::kept(Rule::LoadComparesEtag) {
+            cache = Cache::Reload;
+            continue;
+        }
+        let header = match CommitHeader::decode(&object.body, &list.hash()) {
+            Ok(header) => header,
+            Err(_) if object.body.is_empty() => continue,
+            Err(malformed) => return Err(malformed.of(&listed.name)),
+        };
+        if header.commit.seq != seq {
+            return Err(Malformed::Corrupt("its number is not that of its name").of(&listed.name));
+        }
+        return Ok(Some(Snapshot { header: Arc::new(header), etag, body: object.body }));
+    }
+    Err(FormatError::Contended { list: list.to_string(), attempts: MAX_RESTARTS })
+}
+
+/// The LIST that finds the newest commit: its name is the first.
+fn newest(list: &ListName) -> Request {
+    Request::List { prefix: list.commits(), start_after: None, max_keys: 1, delimiter: false }
+}
+
+/// The GET of a commit's first part.
+fn get_commit(name: String, size: u64, fetch: Fetch, cache: Cache) -> Request {
+    let end = match fetch {
+        Fetch::Small if size <= WHOLE_COMMIT_BYTES => size,
+        _ => size.min(MAX_HEADER_BYTES as u64),
+    };
+    Request::Get { name, range: Some(ByteRange::new(0, end)), cache }
+}

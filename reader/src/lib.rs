@@ -1,0 +1,1 @@
+//! Reads klstore lists from S3: native and WebAssembly.

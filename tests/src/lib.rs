@@ -1,0 +1,1 @@
+//! klstore's conformance suites, models and end-to-end tests.

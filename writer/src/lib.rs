@@ -1,0 +1,1 @@
+//! Appends to klstore lists on S3: the native writer, compaction and collection.
