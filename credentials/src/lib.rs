@@ -1,1 +1,176 @@
 //! From an S3 store configuration to AWS credentials, for klstore's reader and writer.
+//!
+//! [`provider`] follows the order that the configuration promises: anonymous, static keys, a named profile, the
+//! whole default chain of AWS. What it returns is refreshed before it expires and asks its source at most once at
+//! a time, so every request may ask it.
+
+mod refresh;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use klstore_format::config::{ConfigError, S3StoreConfig};
+use thiserror::Error;
+
+use refresh::RefreshingProvider;
+
+/// What AWS credentials report as their source where the configuration holds them.
+const STATIC_PROVIDER: &str = "klstore configuration";
+
+/// Why a configuration gives no credentials.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// The configuration contradicts itself.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// Neither keys nor a profile, and the default chain is switched off.
+    #[error(
+        "no credentials for bucket `{bucket}`: set access_key and secret_key, or a profile, or allow \
+         use_default_credentials, or set anonymous for a public bucket"
+    )]
+    Missing {
+        /// The bucket.
+        bucket: String,
+    },
+}
+
+/// The credentials that `config` asks for; `None` where requests are to be anonymous.
+///
+/// Static keys win over a profile, and a profile over the default chain (environment, profile, SSO, web identity,
+/// container and instance metadata). Nothing is fetched here: a source that has no credentials says so when it is
+/// first asked.
+///
+/// # Errors
+///
+/// [`CredentialsError`] where the configuration is contradictory or names no source at all.
+///
+/// ```
+/// use aws_credential_types::provider::ProvideCredentials;
+/// use klstore_format::S3StoreConfig;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let mut config = S3StoreConfig::new("flights");
+/// config.access_key = Some("AKIDEXAMPLE".into());
+/// config.secret_key = Some("secret".into());
+/// let provider = klstore_credentials::provider(&config).await?.expect("not anonymous");
+/// assert_eq!(provider.provide_credentials().await?.access_key_id(), "AKIDEXAMPLE");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn provider(
+    config: &S3StoreConfig,
+) -> Result<Option<SharedCredentialsProvider>, CredentialsError> {
+    config.validate()?;
+    if config.anonymous {
+        return Ok(None);
+    }
+    if let (Some(access_key), Some(secret_key)) = (&config.access_key, &config.secret_key) {
+        let token = config.session_token.clone().or_else(|| config.security_token.clone());
+        let keys = Credentials::new(access_key, secret_key, token, None, STATIC_PROVIDER);
+        return Ok(Some(SharedCredentialsProvider::new(keys)));
+    }
+    // SSO and STS want a region of their own; the bucket's is the best guess where a profile names none.
+    let region = Region::new(config.region.clone());
+    if let Some(profile) = &config.profile {
+        let source = ProfileFileCredentialsProvider::builder()
+            .profile_name(profile)
+            .configure(&ProviderConfig::default().with_region(Some(region)))
+            .build();
+        return Ok(Some(SharedCredentialsProvider::new(RefreshingProvider::new(source))));
+    }
+    if config.use_default_credentials {
+        let source = DefaultCredentialsChain::builder().region(region).build().await;
+        return Ok(Some(SharedCredentialsProvider::new(RefreshingProvider::new(source))));
+    }
+    Err(CredentialsError::Missing { bucket: config.bucket_name.clone() })
+}
+
+/// The same as a configuration for AWS's SDK clients: region, endpoint and credentials of `config`, and nothing
+/// from the environment beside them.
+///
+/// # Errors
+///
+/// As [`provider`].
+pub async fn sdk_config(config: &S3StoreConfig) -> Result<SdkConfig, CredentialsError> {
+    let mut builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(config.region.clone()));
+    builder.set_endpoint_url(config.endpoint.clone());
+    builder.set_credentials_provider(provider(config).await?);
+    Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_credential_types::provider::ProvideCredentials;
+
+    fn config() -> S3StoreConfig {
+        S3StoreConfig::new("bucket")
+    }
+
+    #[tokio::test]
+    async fn static_keys_win_over_a_profile_and_carry_either_token() -> Result<(), Box<dyn std::error::Error>> {
+        for session in [true, false] {
+            let mut config = config();
+            config.access_key = Some("AKID".into());
+            config.secret_key = Some("SECRET".into());
+            config.profile = Some("no-such-profile".into());
+            let token = Some("TOKEN".into());
+            if session { config.session_token = token } else { config.security_token = token }
+            let keys = provider(&config).await?.expect("a provider").provide_credentials().await?;
+            assert_eq!(
+                (keys.access_key_id(), keys.secret_access_key(), keys.session_token()),
+                ("AKID", "SECRET", Some("TOKEN"))
+            );
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn tokens_that_differ_are_refused() {
+        let mut config = config();
+        config.access_key = Some("AKID".into());
+        config.secret_key = Some("SECRET".into());
+        config.session_token = Some("one".into());
+        config.security_token = Some("two".into());
+        assert!(matches!(provider(&config).await, Err(CredentialsError::Configuration(_))));
+    }
+
+    #[tokio::test]
+    async fn anonymous_has_no_credentials() -> Result<(), CredentialsError> {
+        let mut config = config();
+        config.anonymous = true;
+        assert!(provider(&config).await?.is_none());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn without_any_source_the_error_names_them() {
+        let mut config = config();
+        config.use_default_credentials = false;
+        let message = provider(&config).await.expect_err("no source").to_string();
+        for source in ["bucket", "access_key", "profile", "use_default_credentials", "anonymous"] {
+            assert!(message.contains(source), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_sdk_gets_region_endpoint_and_keys() -> Result<(), CredentialsError> {
+        let mut config = config();
+        config.access_key = Some("AKID".into());
+        config.secret_key = Some("SECRET".into());
+        config.region = "eu-central-1".into();
+        config.endpoint = Some("http://127.0.0.1:9000".into());
+        let sdk = sdk_config(&config).await?;
+        assert_eq!(sdk.region().map(|region| region.as_ref()), Some("eu-central-1"));
+        assert_eq!(sdk.endpoint_url(), Some("http://127.0.0.1:9000"));
+        assert!(sdk.credentials_provider().is_some());
+        assert!(!format!("{sdk:?}").contains("SECRET"));
+        Ok(())
+    }
+}
