@@ -4,6 +4,26 @@
 //! machine out of it, and [`Plan::step`] turns it by hand. No runtime, waker or thread takes part, so a plan runs
 //! the same under tokio, in a browser and in a test that delays, drops and repeats requests one by one.
 
+mod append;
+mod batch;
+mod carry;
+mod collect;
+mod compact;
+mod index_draft;
+mod ledger;
+mod load;
+mod pages;
+mod session;
+mod sweep;
+
+pub use append::{AppendOutcome, Appended};
+pub use batch::{InvalidInsertion, split, validate};
+pub use collect::{Garbage, collect};
+pub use compact::{Compaction, Prepared};
+pub use load::{Fetch, Snapshot};
+pub use session::{Session, SessionOptions};
+pub use sweep::{SweepReport, sweep_commits, sweep_objects};
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

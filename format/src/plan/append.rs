@@ -1,0 +1,309 @@
+//! Appending, and deciding whether a commit is in the chain (PROTOCOL rules 1, 3, 4, 5 and 8).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::load::{Fetch, Snapshot, load};
+use super::session::Session;
+use super::{Answer, Plan, Port, PutKind, Request};
+use crate::error::FormatError;
+use crate::item::{Insertion, Item};
+use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
+use crate::plan::ledger;
+use crate::rules::{self, Rule};
+use crate::wire::commit::{CommitHeader, EncodedCommit, TableEntry, Totals, encode_commit};
+use crate::wire::identity::CommitIdentity;
+use crate::wire::run::Run;
+
+/// How an append ended.
+#[derive(Debug)]
+pub enum AppendOutcome {
+    /// Every insertion is in the list, from this append or (as a duplicate) from an earlier one.
+    Appended(Appended),
+    /// The table or the header is full: nothing was sent. Compact, accept what it prepared and append again.
+    AwaitsCompaction {
+        /// What was to be appended.
+        insertions: Vec<Insertion>,
+    },
+}
+
+/// What an append did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// The offsets of what was appended; empty where everything was a duplicate.
+    pub offsets: Range<u64>,
+    /// Items dropped because their nonce was below the list's next nonce.
+    pub duplicates: u64,
+    /// How often another writer's commit came first.
+    pub conflicts: u64,
+}
+
+impl Session {
+    /// Appends one commit's worth of insertions (see [`super::split`]), and publishes a prepared index along.
+    ///
+    /// `now` is the timestamp of insertions without one. On [`Answer::Unknown`] the plan asks for the identical PUT
+    /// again, without end: the driver waits in between and gives up by dropping the plan, and the session with it.
+    ///
+    /// # Errors
+    /// Those of a Load; the session is then abandoned.
+    pub fn append(
+        self,
+        insertions: Vec<Insertion>,
+        now: i64,
+    ) -> Plan<Result<(Self, AppendOutcome), FormatError>> {
+        Plan::new(|port| async move { self.append_with(&port, insertions, now).await })
+    }
+
+    async fn append_with(
+        mut self,
+        port: &Port,
+        mut insertions: Vec<Insertion>,
+        now: i64,
+    ) -> Result<(Self, AppendOutcome), FormatError> {
+        let offered = insertions.len() as u64;
+        let mut conflicts = 0;
+        loop {
+            // Rules 3 and 5: duplicates are judged by S, which only an acknowledgement or a Load has set.
+            let mut next_nonce = self.next_nonce();
+            insertions.retain(|insertion| match insertion.nonce {
+                Some(nonce) if nonce < next_nonce => false,
+                Some(nonce) => {
+                    next_nonce = nonce.saturating_add(1);
+                    true
+                }
+                None => true,
+            });
+            let appended = |offsets: Range<u64>| Appended {
+                duplicates: offered - (offsets.end - offsets.start),
+                offsets,
+                conflicts,
+            };
+            if insertions.is_empty() {
+                let end = self.next_offset();
+                return Ok((self, AppendOutcome::Appended(appended(end..end))));
+            }
+            let items = number(&insertions, self.next_offset(), now);
+            let Some(attempt) = self.prepare(items) else {
+                return Ok((self, AppendOutcome::AwaitsCompaction { insertions }));
+            };
+            let run = attempt.commit.header.run;
+            if self.commit(port, attempt).await? {
+                return Ok((self, AppendOutcome::Appended(appended(run.first..run.end()))));
+            }
+            conflicts += 1;
+        }
+    }
+
+    /// Publishes the prepared index with a metadata-only commit; `false` where there is none (any more).
+    ///
+    /// # Errors
+    /// Those of a Load; the session is then abandoned.
+    pub fn publish(mut self) -> Plan<Result<(Self, bool), FormatError>> {
+        Plan::new(|port| async move {
+            if self.prepared.is_none() {
+                return Ok((self, false));
+            }
+            let Some(attempt) = self.prepare(Vec::new()) else { return Ok((self, false)) };
+            let committed = self.commit(&port, attempt).await?;
+            Ok((self, committed))
+        })
+    }
+
+    /// Builds the commit that follows S; `None` where table or header would be too large.
+    fn prepare(&mut self, items: Vec<Item>) -> Option<Attempt> {
+        let put_id = self.next_put_id;
+        let header = self.successor(&items, put_id)?;
+        let carried = self.carry.items_before(header.run.first);
+        let carried: &[Item] = if header.start < header.run.first { carried } else { &[] };
+        let header = CommitHeader {
+            carry_first: carried.first().map_or(header.run.first, |item| item.offset),
+            ..header
+        };
+        let commit = encode_commit(header, &items, carried, &self.options.block, self.options.carry_codec).ok()?;
+        // Rule 1: a put id is new for every payload of the session.
+        self.next_put_id += 1;
+        Some(Attempt { commit, items, publishes: self.prepared.is_some() })
+    }
+
+    /// The header of the commit that follows S, without blocks and carry; `None` where its table would be too long.
+    fn successor(&self, items: &[Item], put_id: u64) -> Option<CommitHeader> {
+        let previous = self.newest.as_deref();
+        let first = self.next_offset();
+        let running_max = previous.map_or(i64::MIN, |newest| newest.run.running_max_timestamp);
+        let mut run = Run::empty(first, running_max, self.next_nonce());
+        items.iter().for_each(|item| run.push(item));
+
+        let mut table: Vec<TableEntry> = previous.map_or_else(Vec::new, |newest| {
+            newest.table.iter().copied().chain([newest.as_table_entry()]).collect()
+        });
+        let (mut covered, mut index) = previous.map_or((0, None), |newest| (newest.covered, newest.index));
+        if let Some(prepared) = &self.prepared {
+            // Rule 8: C := X, the new index, the table without entries below X.
+            covered = prepared.x;
+            index = Some(prepared.index);
+            table.retain(|entry| entry.commit.seq >= covered);
+        }
+        if table.len() > MAX_TABLE_ENTRIES {
+            return None;
+        }
+        let totals = previous.map_or(EMPTY_TOTALS, |newest| newest.totals);
+        Some(CommitHeader {
+            list: self.list.hash(),
+            commit: CommitIdentity {
+                seq: previous.map_or(0, |newest| newest.commit.seq + 1),
+                session: self.id,
+                put_id,
+                // Rule 3: true where S is another session's, and for commit 0.
+                handover: previous.is_none_or(|newest| newest.commit.session != self.id),
+                complete: self.options.is_complete(run.count, run.value_bytes),
+            },
+            run,
+            carry_first: first,
+            covered,
+            index,
+            // Rule 6: without a trim of our own, max(S.start, t) is S.start.
+            start: previous.map_or(0, |newest| newest.start),
+            totals: Totals {
+                value_bytes: totals.value_bytes + run.value_bytes,
+                min_timestamp: totals.min_timestamp.min(run.min_timestamp),
+                max_timestamp: totals.max_timestamp.max(run.max_timestamp),
+            },
+            table,
+            own_blocks: Vec::new(),
+            carried_blocks: Vec::new(),
+            sections: Vec::new(),
+            header_length: 0,
+        })
+    }
+
+    /// Sends the commit until its fate is known; `true` where it is in the chain. S moves either way.
+    async fn commit(&mut self, port: &Port, attempt: Attempt) -> Result<bool, FormatError> {
+        let header = attempt.commit.header.clone();
+        if !rules::kept(Rule::CarryAcknowledged) {
+            self.carry.extend(attempt.items.iter().cloned(), header.start, self.options.carry_bytes);
+        }
+        let name = self.list.commit(header.commit.seq);
+        let accepted = put_until_definite(port, name, attempt.commit.body.clone()).await;
+        // Rule 4: 200 on a name that our own session's commit precedes is proof; anything else is resolved.
+        if accepted && !must_resolve(&header) {
+            self.acknowledge(attempt);
+            return Ok(true);
+        }
+        // Rule 5: S never moves before rule 4 has decided.
+        if accepted && !rules::kept(Rule::DuplicateFromSnapshot) {
+            self.acknowledge(attempt);
+            return Ok(false);
+        }
+        if !accepted && !rules::kept(Rule::ResolveRefused) {
+            let snapshot = load(port, &self.list, Fetch::Small).await?;
+            self.move_to(snapshot);
+            return Ok(false);
+        }
+        let (snapshot, committed) = self.resolve(port, &header).await?;
+        if committed {
+            self.collect_published(&attempt);
+            self.recent.insert(&header, attempt.items, self.options.recent_bytes);
+        }
+        self.move_to(snapshot);
+        Ok(committed)
+    }
+
+    /// S := my commit, acknowledged without a Load.
+    fn acknowledge(&mut self, attempt: Attempt) {
+        let header = attempt.commit.header.clone();
+        self.collect_published(&attempt);
+        // Rule 3: only now do the items enter the carry's memory.
+        if rules::kept(Rule::CarryAcknowledged) {
+            self.carry.extend(attempt.items.iter().cloned(), header.start, self.options.carry_bytes);
+        }
+        self.recent.insert(&header, attempt.items, self.options.recent_bytes);
+        self.newest = Some(Arc::new(header));
+    }
+
+    /// After an acknowledged publication: what it replaced is garbage (rule 9).
+    fn collect_published(&mut self, attempt: &Attempt) {
+        if !attempt.publishes {
+            return;
+        }
+        let Some(prepared) = self.prepared.take() else { return };
+        self.recent.forget_below(prepared.x);
+        self.head_page = Some(prepared.head_page);
+        self.garbage = Some(prepared.garbage.with(self.garbage.take()));
+    }
+
+    /// Rule 4: S' := Load, and whether the commit is in its chain.
+    async fn resolve(
+        &self,
+        port: &Port,
+        mine: &CommitHeader,
+    ) -> Result<(Option<Snapshot>, bool), FormatError> {
+        for _ in 0..MAX_RESTARTS {
+            let snapshot = load(port, &self.list, Fetch::Small).await?;
+            let Some(loaded) = &snapshot else { return Ok((None, false)) };
+            let newest = &loaded.header;
+            let committed = if newest.commit.seq == mine.commit.seq {
+                is_mine(&newest.commit, &newest.run, mine)
+            } else if let Some(entry) = newest.entry(mine.commit.seq) {
+                is_mine(&entry.commit, &entry.run, mine)
+            } else if mine.commit.seq < newest.covered && rules::kept(Rule::ResolveByLedger) {
+                match ledger::last_handover(port, &self.list, newest, mine.commit.seq).await? {
+                    ledger::Found::Session(session) => session == Some(mine.commit.session),
+                    // A page was replaced meanwhile: its successor is found from a new Load.
+                    ledger::Found::PageMissing => continue,
+                }
+            } else {
+                mine.commit.seq < newest.covered && !rules::kept(Rule::ResolveByLedger)
+            };
+            return Ok((snapshot, committed));
+        }
+        Err(FormatError::Contended { list: self.list.to_string(), attempts: MAX_RESTARTS })
+    }
+}
+
+const EMPTY_TOTALS: Totals = Totals { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
+
+/// A commit that is about to be sent, or was.
+struct Attempt {
+    commit: EncodedCommit,
+    items: Vec<Item>,
+    publishes: bool,
+}
+
+/// Rule 4: whether a 200 is no proof yet.
+fn must_resolve(header: &CommitHeader) -> bool {
+    let rule = if header.run.count == 0 { Rule::ResolveMetadataHandover } else { Rule::ResolveHandover };
+    header.commit.handover && rules::kept(rule)
+}
+
+/// Rule 4: decided by session and put id, for two sessions may append equal content.
+fn is_mine(found: &CommitIdentity, run: &Run, mine: &CommitHeader) -> bool {
+    if !rules::kept(Rule::ResolveByIdentity) {
+        return *run == mine.run;
+    }
+    found.session == mine.commit.session && found.put_id == mine.commit.put_id
+}
+
+/// Rule 3: sends the identical bytes until the store says 200 (`true`) or 412 (`false`).
+async fn put_until_definite(port: &Port, name: String, body: Bytes) -> bool {
+    let kind = if rules::kept(Rule::ConditionalPut) { PutKind::Create } else { PutKind::Stub };
+    loop {
+        match port.send_one(Request::Put { name: name.clone(), body: body.clone(), kind }).await {
+            Answer::Done { .. } => return true,
+            Answer::Exists => return false,
+            _ => {}
+        }
+    }
+}
+
+/// Gives insertions their offsets, and `now` where they have no timestamp.
+fn number(insertions: &[Insertion], first: u64, now: i64) -> Vec<Item> {
+    let items = insertions.iter().zip(first..).map(|(insertion, offset)| Item {
+        offset,
+        timestamp: insertion.timestamp.unwrap_or(now),
+        nonce: insertion.nonce,
+        value: insertion.value.clone(),
+    });
+    items.collect()
+}

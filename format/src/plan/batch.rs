@@ -1,0 +1,129 @@
+//! What may be appended, and how a batch becomes commits.
+
+use thiserror::Error;
+
+use crate::item::{Insertion, Item};
+use crate::limits::{MAX_COMMIT_ITEMS, MAX_COMMIT_PLAIN_BYTES, MAX_VALUE_BYTES};
+use crate::wire::block::plain_size;
+
+/// An insertion that is refused before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidInsertion {
+    /// A value that is too large.
+    #[error("the value of insertion {index} has {bytes} bytes, {limit} at most: split it, or store it as an object of its own and append its name")]
+    ValueTooLarge {
+        /// Position in the batch, from 0.
+        index: usize,
+        /// Bytes of the value.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The nonce 2^128-1, after which no other could follow.
+    #[error("the nonce of insertion {index} is 2^128-1, which is refused as nothing could follow it: use a lower one")]
+    LastNonce {
+        /// Position in the batch, from 0.
+        index: usize,
+    },
+    /// A timestamp far in the future, which would spoil every later search by time.
+    #[error("the timestamp {timestamp} of insertion {index} is more than {limit} ms ahead of the writer's clock ({now}): correct it, or raise max_future_skew")]
+    FutureTimestamp {
+        /// Position in the batch, from 0.
+        index: usize,
+        /// Its timestamp in milliseconds since 1970.
+        timestamp: i64,
+        /// The writer's time.
+        now: i64,
+        /// How far ahead is allowed, in milliseconds.
+        limit: u64,
+    },
+}
+
+/// Checks a batch before anything of it is sent.
+///
+/// # Errors
+/// The first insertion that is refused.
+pub fn validate(
+    insertions: &[Insertion],
+    now: i64,
+    max_future_skew_millis: Option<u64>,
+) -> Result<(), InvalidInsertion> {
+    for (index, insertion) in insertions.iter().enumerate() {
+        let bytes = insertion.value.len();
+        if bytes > MAX_VALUE_BYTES {
+            return Err(InvalidInsertion::ValueTooLarge { index, bytes, limit: MAX_VALUE_BYTES });
+        }
+        if insertion.nonce == Some(u128::MAX) {
+            return Err(InvalidInsertion::LastNonce { index });
+        }
+        let (Some(limit), Some(timestamp)) = (max_future_skew_millis, insertion.timestamp) else { continue };
+        if timestamp > now.saturating_add_unsigned(limit) {
+            return Err(InvalidInsertion::FutureTimestamp { index, timestamp, now, limit });
+        }
+    }
+    Ok(())
+}
+
+/// Splits a batch into what one commit may hold, in order.
+///
+/// A value of the largest size has a commit of its own, although its columns take it a little over 16 MiB.
+pub fn split(insertions: Vec<Insertion>) -> Vec<Vec<Insertion>> {
+    let mut commits: Vec<Vec<Insertion>> = Vec::new();
+    let mut plain_bytes = 0;
+    for insertion in insertions {
+        let size = insertion_size(&insertion);
+        match commits.last_mut() {
+            Some(commit) if commit.len() < MAX_COMMIT_ITEMS && plain_bytes + size <= MAX_COMMIT_PLAIN_BYTES => {
+                plain_bytes += size;
+                commit.push(insertion);
+            }
+            _ => {
+                plain_bytes = size;
+                commits.push(vec![insertion]);
+            }
+        }
+    }
+    commits
+}
+
+fn insertion_size(insertion: &Insertion) -> usize {
+    plain_size(&Item { offset: 0, timestamp: 0, nonce: insertion.nonce, value: insertion.value.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn check_split(sizes: &[usize], expected: &[usize]) {
+        let batch = sizes.iter().map(|size| Insertion::new(Bytes::from(vec![0; *size])));
+        let commits = split(batch.collect());
+        assert_eq!(commits.iter().map(Vec::len).collect::<Vec<_>>(), expected, "{sizes:?}");
+    }
+
+    #[test]
+    fn a_batch_is_split_by_bytes() {
+        check_split(&[], &[]);
+        check_split(&[0], &[1]);
+        check_split(&[MAX_VALUE_BYTES], &[1]);
+        check_split(&[MAX_VALUE_BYTES, 0], &[1, 1]);
+        check_split(&[6 << 20, 6 << 20, 6 << 20], &[2, 1]);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let check = |insertion: Insertion, expected: Result<(), InvalidInsertion>| {
+            let batch = [Insertion::new("before"), insertion];
+            assert_eq!(validate(&batch, 1_000, Some(10)), expected);
+        };
+        check(Insertion::new("x").with_nonce(u128::MAX - 1).with_timestamp(1_010), Ok(()));
+        check(Insertion::new("x").with_nonce(u128::MAX), Err(InvalidInsertion::LastNonce { index: 1 }));
+        let future = InvalidInsertion::FutureTimestamp { index: 1, timestamp: 1_011, now: 1_000, limit: 10 };
+        check(Insertion::new("x").with_timestamp(1_011), Err(future));
+        let (bytes, limit) = (MAX_VALUE_BYTES + 1, MAX_VALUE_BYTES);
+        check(
+            Insertion::new(vec![0; bytes]),
+            Err(InvalidInsertion::ValueTooLarge { index: 1, bytes, limit }),
+        );
+    }
+}

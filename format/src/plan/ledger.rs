@@ -1,0 +1,58 @@
+//! The handover ledger: which session held the list at a commit that the index covers already (PROTOCOL rule 4).
+
+use super::{Answer, Cache, Port, Request};
+use crate::error::FormatError;
+use crate::names::ListName;
+use crate::plan::pages;
+use crate::wire::commit::CommitHeader;
+use crate::wire::identity::SessionId;
+use crate::wire::ledger::{Handover, LedgerPage, LedgerReference};
+
+/// What the ledger says.
+pub(super) enum Found {
+    /// The session of the last handover at or below the commit asked for.
+    Session(Option<SessionId>),
+    /// A page was gone: the newest commit has been replaced since.
+    PageMissing,
+}
+
+/// The last handover with a number <= `seq` in the ledger that `newest` refers to.
+pub(super) async fn last_handover(
+    port: &Port,
+    list: &ListName,
+    newest: &CommitHeader,
+    seq: u64,
+) -> Result<Found, FormatError> {
+    let Some(index) = newest.index else { return Ok(Found::Session(None)) };
+    let Some(head) = pages::head(port, list, index).await? else { return Ok(Found::PageMissing) };
+    if let Some(session) = last_at(&head.handovers, seq) {
+        return Ok(Found::Session(Some(session)));
+    }
+    let Some(page) = head.ledger_pages.iter().rev().find(|page| page.first_seq <= seq) else {
+        return Ok(Found::Session(None));
+    };
+    match page_of(port, list, *page).await? {
+        Some(page) => Ok(Found::Session(last_at(&page.handovers, seq))),
+        None => Ok(Found::PageMissing),
+    }
+}
+
+/// Reads one ledger page; `None` where it is gone.
+pub(super) async fn page_of(
+    port: &Port,
+    list: &ListName,
+    page: LedgerReference,
+) -> Result<Option<LedgerPage>, FormatError> {
+    let name = list.index_page(page.id);
+    let get = Request::Get { name: name.clone(), range: None, cache: Cache::Immutable };
+    match port.send_one(get).await {
+        Answer::Got(object) => LedgerPage::decode(&object.body, &list.hash(), page.id)
+            .map(Some)
+            .map_err(|malformed| malformed.of(&name)),
+        _ => Ok(None),
+    }
+}
+
+fn last_at(handovers: &[Handover], seq: u64) -> Option<SessionId> {
+    handovers.iter().rev().find(|handover| handover.seq <= seq).map(|handover| handover.session)
+}

@@ -1,0 +1,289 @@
+//! A session: what one writer instance knows of one list between its requests (PROTOCOL rule 1).
+//!
+//! A plan that sends a commit takes the session by value and gives it back with the outcome. Whoever abandons such a
+//! plan (deadline, dropped future, crash) has no session left, so the next append opens a fresh one: rule 1 is kept
+//! by ownership.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Plan;
+use super::carry::Carry;
+use super::collect::Garbage;
+use super::compact::Prepared;
+use super::load::{Fetch, Snapshot, load};
+use crate::config::S3StoreConfig;
+use crate::error::FormatError;
+use crate::item::Item;
+use crate::limits::{DEFAULT_CARRY_BYTES, MAX_TABLE_ENTRIES};
+use crate::names::ListName;
+use crate::rules::{self, Rule};
+use crate::wire::block::{BlockOptions, plain_size};
+use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
+use crate::wire::compression::Codec;
+use crate::wire::head::HeadPage;
+use crate::wire::identity::SessionId;
+
+/// How many small commits make a compaction worth its requests, once their items fill a complete segment.
+const WORTHWHILE_COMMITS: u64 = 32;
+/// How many small commits are worth a compaction when the list has gone idle: three PUTs are then shared by as many
+/// appends (DESIGN names no number; below it an idle list would cost more than it was written with).
+const IDLE_COMMITS: u64 = 16;
+
+/// How a session writes.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionOptions {
+    /// How own blocks and segments are cut and compressed.
+    pub block: BlockOptions,
+    /// Plain bytes of items that a commit repeats from before its own; 0 for none.
+    pub carry_bytes: usize,
+    /// How carried blocks are compressed: again with each commit, so something fast.
+    pub carry_codec: Codec,
+    /// Plain bytes of acknowledged items that are kept so that a compaction need not GET them.
+    pub recent_bytes: usize,
+    /// A commit or segment of at least so many items is complete.
+    pub compact_items_threshold: u64,
+    /// A commit or segment of at least so many value bytes is complete.
+    pub compact_size_threshold: u64,
+    /// So many small commits force a partial segment.
+    pub compact_objects_threshold: u64,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            block: BlockOptions::default(),
+            carry_bytes: DEFAULT_CARRY_BYTES,
+            carry_codec: Codec::Lz4,
+            recent_bytes: 256 << 10,
+            compact_items_threshold: 1_000,
+            compact_size_threshold: 1 << 20,
+            compact_objects_threshold: 100,
+        }
+    }
+}
+
+impl From<&S3StoreConfig> for SessionOptions {
+    fn from(config: &S3StoreConfig) -> Self {
+        let default = Self::default();
+        Self {
+            block: BlockOptions { codec: config.codec, ..default.block },
+            carry_bytes: config.carry_bytes,
+            compact_items_threshold: config.compact_items_threshold,
+            compact_size_threshold: config.compact_size_threshold,
+            compact_objects_threshold: config.compact_objects_threshold,
+            ..default
+        }
+    }
+}
+
+impl SessionOptions {
+    /// Whether a run of so many items and value bytes is complete: written once and not merged again.
+    pub(crate) fn is_complete(&self, items: u64, value_bytes: u64) -> bool {
+        items >= self.compact_items_threshold || value_bytes >= self.compact_size_threshold
+    }
+}
+
+/// One writer instance's state of one list.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) list: ListName,
+    pub(super) id: SessionId,
+    pub(super) options: Arc<SessionOptions>,
+    pub(super) next_put_id: u64,
+    /// S: the commit that this session builds on; `None` where the list is empty.
+    pub(super) newest: Option<Arc<CommitHeader>>,
+    /// Counts the Loads, so that what was prepared before one is recognised.
+    pub(super) loads: u64,
+    pub(super) carry: Carry,
+    pub(super) recent: Recent,
+    pub(super) prepared: Option<Prepared>,
+    pub(super) garbage: Option<Garbage>,
+    /// The head page that the newest commit refers to, where this session wrote or read it.
+    pub(super) head_page: Option<Arc<HeadPage>>,
+}
+
+impl Session {
+    /// Loads the list and begins a session. `id` is random and used once.
+    ///
+    /// # Errors
+    /// Objects that are corrupt, of a newer version or another list's, and a list that never holds still.
+    pub fn open(list: ListName, id: SessionId, options: Arc<SessionOptions>) -> Plan<Result<Self, FormatError>> {
+        Plan::new(|port| async move {
+            let mut session = Self {
+                list,
+                id,
+                options,
+                next_put_id: 0,
+                newest: None,
+                loads: 0,
+                carry: Carry::default(),
+                recent: Recent::default(),
+                prepared: None,
+                garbage: None,
+                head_page: None,
+            };
+            let snapshot = load(&port, &session.list, Fetch::Small).await?;
+            session.move_to(snapshot);
+            Ok(session)
+        })
+    }
+
+    /// S := what a Load found (rules 3, 5 and 8: carry rebuilt, prepared index thrown away).
+    pub(super) fn move_to(&mut self, snapshot: Option<Snapshot>) {
+        self.loads += 1;
+        if rules::kept(Rule::DiscardPrepared) {
+            self.prepared = None;
+        }
+        if rules::kept(Rule::CarryFollowsChain) {
+            self.carry = snapshot
+                .as_ref()
+                .map(|snapshot| Carry::of_snapshot(snapshot, self.options.carry_bytes))
+                .unwrap_or_default();
+        }
+        self.newest = snapshot.map(|snapshot| snapshot.header);
+    }
+
+    /// Offset of the next item.
+    pub fn next_offset(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |newest| newest.next_offset())
+    }
+
+    /// The lowest nonce that is still taken.
+    pub fn next_nonce(&self) -> u128 {
+        self.newest.as_ref().map_or(0, |newest| newest.next_nonce())
+    }
+
+    /// The list that this is a session of.
+    pub fn list(&self) -> &ListName {
+        &self.list
+    }
+
+    /// Whether a compaction is worth its requests now.
+    ///
+    /// Complete commits fill the table too: as many of them as force a partial segment are published to the index.
+    pub fn compaction_due(&self) -> bool {
+        let small = self.small_commits();
+        let fills = self.options.is_complete(small.items, small.value_bytes);
+        let enough = WORTHWHILE_COMMITS.min(self.options.compact_objects_threshold);
+        (fills && small.commits >= enough)
+            || small.commits + small.complete >= self.options.compact_objects_threshold
+            || small.table >= MAX_TABLE_ENTRIES
+    }
+
+    /// Whether a compaction is worth its requests once the list has been idle for a while.
+    pub fn idle_compaction_due(&self) -> bool {
+        self.small_commits().commits >= IDLE_COMMITS.min(self.options.compact_objects_threshold)
+    }
+
+    fn small_commits(&self) -> SmallCommits {
+        let mut sums = SmallCommits::default();
+        let Some(newest) = &self.newest else { return sums };
+        sums.table = newest.table.len();
+        // Metadata-only commits never start a compaction (rule 8), or an idle list would not come to rest.
+        for entry in newest.table.iter().filter(|entry| entry.run.count > 0) {
+            if entry.commit.complete {
+                sums.complete += 1;
+            } else {
+                sums.commits += 1;
+                sums.items += entry.run.count;
+                sums.value_bytes += entry.run.value_bytes;
+            }
+        }
+        sums
+    }
+
+    /// Whether an index is prepared and waits for a commit that publishes it.
+    pub fn has_prepared(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    /// Takes what a compaction of this session prepared; the next commit publishes it. `false`: it was thrown away,
+    /// because S has moved through a Load since, or another one was published (rule 8).
+    pub fn accept(&mut self, prepared: Prepared) -> bool {
+        let stale = prepared.loads != self.loads || Some(prepared.base_covered) != self.covered();
+        if (prepared.session != self.id || stale) && rules::kept(Rule::DiscardPrepared) {
+            return false;
+        }
+        self.prepared = Some(prepared);
+        true
+    }
+
+    /// What the last acknowledged publication has replaced (rule 9); collect it in the background.
+    pub fn take_garbage(&mut self) -> Option<Garbage> {
+        self.garbage.take()
+    }
+
+    /// Bytes that carry and recent items hold.
+    pub fn memory_bytes(&self) -> usize {
+        self.carry.plain_bytes() + self.recent.plain_bytes
+    }
+
+    /// Gives the memory back: the next commit has no carry, the next compaction reads what it merges.
+    pub fn shed_memory(&mut self) {
+        self.carry = Carry::empty_at(self.next_offset());
+        self.recent = Recent::default();
+    }
+
+    pub(super) fn covered(&self) -> Option<u64> {
+        self.newest.as_ref().map(|newest| newest.covered)
+    }
+
+    pub(super) fn index(&self) -> Option<IndexReference> {
+        self.newest.as_ref().and_then(|newest| newest.index)
+    }
+}
+
+#[derive(Default)]
+struct SmallCommits {
+    table: usize,
+    complete: u64,
+    commits: u64,
+    items: u64,
+    value_bytes: u64,
+}
+
+/// Items of this session's own acknowledged commits, so that a compaction need not GET them.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Recent {
+    commits: BTreeMap<u64, RecentCommit>,
+    plain_bytes: usize,
+}
+
+#[derive(Debug, Clone)]
+struct RecentCommit {
+    put_id: u64,
+    plain_bytes: usize,
+    items: Arc<[Item]>,
+}
+
+impl Recent {
+    /// Keeps the items of a small commit as long as they fit.
+    pub(super) fn insert(&mut self, header: &CommitHeader, items: Vec<Item>, limit: usize) {
+        if header.commit.complete || items.is_empty() {
+            return;
+        }
+        let plain_bytes: usize = items.iter().map(plain_size).sum();
+        if self.plain_bytes + plain_bytes > limit {
+            return;
+        }
+        self.plain_bytes += plain_bytes;
+        let commit = RecentCommit { put_id: header.commit.put_id, plain_bytes, items: items.into() };
+        self.commits.insert(header.commit.seq, commit);
+    }
+
+    /// The items of this very commit.
+    pub(super) fn items(&self, session: SessionId, entry: &TableEntry) -> Option<Arc<[Item]>> {
+        let commit = self.commits.get(&entry.commit.seq)?;
+        let same = entry.commit.session == session && entry.commit.put_id == commit.put_id;
+        (same && commit.items.len() as u64 == entry.run.count).then(|| commit.items.clone())
+    }
+
+    /// Forgets what an index covers.
+    pub(super) fn forget_below(&mut self, covered: u64) {
+        let kept = self.commits.split_off(&covered);
+        for commit in std::mem::replace(&mut self.commits, kept).into_values() {
+            self.plain_bytes -= commit.plain_bytes;
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Sweeping: finding what crashes have left over (PROTOCOL rules 10 and 11). Any session may sweep at any time.
+
+use std::collections::HashSet;
+
+use super::collect::Garbage;
+use super::load::{Fetch, Snapshot, load};
+use super::{Answer, ByteRange, Cache, Listed, Plan, Port, Request, collect, pages};
+use crate::error::FormatError;
+use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_RESTARTS};
+use crate::names::ListName;
+use crate::rules::{self, Rule};
+use crate::wire::commit::CommitHeader;
+use crate::wire::head::{IndexEntry, Source};
+use crate::wire::identity::ObjectId;
+
+/// Names of one LIST answer.
+const MAX_LISTED: u32 = 1_000;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    /// Handover commits that became stubs.
+    pub stubbed: u64,
+    /// Objects deleted.
+    pub deleted: u64,
+    /// Bytes of both.
+    pub freed_bytes: u64,
+    /// Objects that could not be read and were left as they are.
+    pub unreadable: Vec<String>,
+}
+
+/// Rule 10: collects commits below C that their writer did not.
+///
+/// # Errors
+/// Those of a Load, and index pages that are corrupt. Nothing that the newest commit refers to is touched.
+pub fn sweep_commits(list: ListName) -> Plan<Result<SweepReport, FormatError>> {
+    Plan::new(|port| async move {
+        let mut report = SweepReport::default();
+        let Some((snapshot, reachable)) = load_reachable(&port, &list).await? else { return Ok(report) };
+        let covered = snapshot.header.covered;
+        if covered == 0 {
+            return Ok(report);
+        }
+        // Names are inverted: those of lower numbers follow that of C.
+        let mut after = list.commit(covered);
+        loop {
+            let (objects, truncated) = list_after(&port, list.commits(), Some(after.clone())).await;
+            let candidates = objects.iter().filter(|object| {
+                let seq = list.parse_commit(&object.name);
+                let spared = seq.is_none_or(|seq| seq >= covered || reachable.commits.contains(&seq));
+                // Rule 10: a stub is never deleted.
+                let stub = object.size == 0 && rules::kept(Rule::SweepKeepsStubs);
+                !stub && !(spared && (rules::kept(Rule::SweepSparesComplete) || seq.is_none()))
+            });
+            let candidates: Vec<&Listed> = candidates.collect();
+            for batch in candidates.chunks(MAX_IN_FLIGHT) {
+                sweep_batch(&port, &list, batch, &mut report).await;
+            }
+            match objects.last() {
+                Some(last) if truncated => after = last.name.clone(),
+                _ => return Ok(report),
+            }
+        }
+    })
+}
+
+/// Rule 10, for some names: GET the header; a handover becomes a stub, anything else is deleted.
+async fn sweep_batch(port: &Port, list: &ListName, batch: &[&Listed], report: &mut SweepReport) {
+    let get = |object: &&Listed| Request::Get {
+        name: object.name.clone(),
+        range: Some(ByteRange::new(0, MAX_HEADER_BYTES as u64)),
+        cache: Cache::Reload,
+    };
+    let answers = port.send(batch.iter().map(get).collect()).await;
+    let mut garbage = Garbage::default();
+    for (listed, answer) in batch.iter().zip(answers) {
+        let object = match answer {
+            Answer::Got(object) => object,
+            Answer::Missing => continue,
+            _ => {
+                report.unreadable.push(listed.name.clone());
+                continue;
+            }
+        };
+        if object.body.is_empty() {
+            if !rules::kept(Rule::SweepKeepsStubs) {
+                garbage.deletes.push(listed.name.clone());
+            }
+            continue;
+        }
+        match CommitHeader::decode(&object.body, &list.hash()) {
+            Ok(header) => {
+                garbage.add_commit(listed.name.clone(), header.commit.handover, Rule::SweepStubsHandover);
+                report.freed_bytes += listed.size;
+            }
+            Err(_) => report.unreadable.push(listed.name.clone()),
+        }
+    }
+    report.stubbed += garbage.stubs.len() as u64;
+    report.deleted += garbage.deletes.len() as u64;
+    collect::free(port, garbage).await;
+}
+
+/// Rule 11: deletes segments and index pages that no index can refer to any more.
+///
+/// # Errors
+/// Those of a Load, and index pages that are corrupt. Nothing that the newest commit refers to is touched.
+pub fn sweep_objects(list: ListName) -> Plan<Result<SweepReport, FormatError>> {
+    Plan::new(|port| async move {
+        let mut report = SweepReport::default();
+        let Some((snapshot, reachable)) = load_reachable(&port, &list).await? else { return Ok(report) };
+        let covered = snapshot.header.covered;
+        // Names begin with X: those that may go come first.
+        let folders = [(list.index_pages(), &reachable.pages), (list.segments(), &reachable.segments)];
+        for (folder, reachable) in folders {
+            let mut after = None;
+            'folder: loop {
+                let (objects, truncated) = list_after(&port, folder.clone(), after.take()).await;
+                let mut garbage = Garbage::default();
+                for object in &objects {
+                    let id = list.parse_index_page(&object.name).or_else(|| list.parse_segment(&object.name));
+                    let Some(id) = id else { continue };
+                    if id.x > covered && rules::kept(Rule::SweepCoveredOnly) {
+                        break;
+                    }
+                    if reachable.contains(&id) && rules::kept(Rule::SweepUnreferencedOnly) {
+                        continue;
+                    }
+                    garbage.deletes.push(object.name.clone());
+                    report.freed_bytes += object.size;
+                }
+                report.deleted += garbage.deletes.len() as u64;
+                collect::free(&port, garbage).await;
+                match objects.last() {
+                    Some(last) if truncated && !beyond(&list, last, covered) => after = Some(last.name.clone()),
+                    _ => break 'folder,
+                }
+            }
+        }
+        Ok(report)
+    })
+}
+
+fn beyond(list: &ListName, object: &Listed, covered: u64) -> bool {
+    let id = list.parse_index_page(&object.name).or_else(|| list.parse_segment(&object.name));
+    id.is_some_and(|id| id.x > covered)
+}
+
+async fn list_after(port: &Port, prefix: String, start_after: Option<String>) -> (Vec<Listed>, bool) {
+    let list = Request::List { prefix, start_after, max_keys: MAX_LISTED, delimiter: false };
+    match port.send_one(list).await {
+        Answer::Listed(listing) => (listing.objects, listing.truncated),
+        _ => (Vec::new(), false),
+    }
+}
+
+/// Everything that the newest commit refers to, through all levels.
+#[derive(Default)]
+struct Reachable {
+    pages: HashSet<ObjectId>,
+    segments: HashSet<ObjectId>,
+    commits: HashSet<u64>,
+}
+
+impl Reachable {
+    fn add(&mut self, entries: &[IndexEntry]) {
+        for entry in entries {
+            match &entry.source {
+                Source::Segment { id, .. } => drop(self.segments.insert(*id)),
+                Source::Commit(commit) => drop(self.commits.insert(commit.seq)),
+            }
+        }
+    }
+}
+
+/// Loads, and reads what the newest commit refers to. A missing page means that it was replaced meanwhile: start over
+/// from Load, having sent nothing (rules 10 and 11).
+async fn load_reachable(port: &Port, list: &ListName) -> Result<Option<(Snapshot, Reachable)>, FormatError> {
+    for _ in 0..MAX_RESTARTS {
+        let Some(snapshot) = load(port, list, Fetch::Header).await? else { return Ok(None) };
+        if let Some(reachable) = reachable_from(port, list, &snapshot.header).await? {
+            return Ok(Some((snapshot, reachable)));
+        }
+    }
+    Err(FormatError::Contended { list: list.to_string(), attempts: MAX_RESTARTS })
+}
+
+/// `None` where a page on the way is gone.
+async fn reachable_from(
+    port: &Port,
+    list: &ListName,
+    newest: &CommitHeader,
+) -> Result<Option<Reachable>, FormatError> {
+    let mut reachable = Reachable::default();
+    let Some(index) = newest.index else { return Ok(Some(reachable)) };
+    reachable.pages.insert(index.id);
+    let Some(head) = pages::head(port, list, index).await? else {
+        return Ok((!rules::kept(Rule::SweepMissingPage)).then_some(reachable));
+    };
+    reachable.add(&head.open);
+    reachable.pages.extend(head.ledger_pages.iter().map(|page| page.id));
+    if !rules::kept(Rule::SweepReachesLeaves) {
+        return Ok(Some(reachable));
+    }
+    for leaf in &head.leaves {
+        reachable.pages.insert(leaf.id);
+        match pages::leaf(port, list, leaf).await? {
+            Some(page) => reachable.add(&page.entries),
+            None if rules::kept(Rule::SweepMissingPage) => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(Some(reachable))
+}
