@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Parts, their minutes, and the count of what passed: shared by script/test and script/test-long. Needs setup.sh.
+
+passed=0
+failed=0
+failures=''
+minutes=''
+
+# The counts are read from cargo's output.
+export CARGO_TERM_COLOR=never
+
+# part NAME: runs part_NAME and notes its minutes.
+part() {
+    local began=$SECONDS
+    say "== $1"
+    "part_$1"
+    minutes="$minutes$(printf '%6d:%02d  %s' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$1")"$'\n'
+}
+
+# check COMMAND...: one check that passes or fails.
+check() {
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        failures="$failures  $*"$'\n'
+    fi
+}
+
+# cargo_tests LOG COMMAND...: shows cargo's output as it comes and adds up its `test result` lines.
+cargo_tests() {
+    local log=$1 status counts
+    shift
+    "$@" 2>&1 </dev/null | tee "$log"
+    status=${PIPESTATUS[0]}
+    counts=$(awk '/^test result: / { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
+    passed=$((passed + ${counts% *}))
+    failed=$((failed + ${counts#* }))
+    if [ "$status" -ne 0 ]; then
+        # A crate that does not compile, or a test program that died, has no line to count.
+        [ "${counts#* }" -ne 0 ] || failed=$((failed + 1))
+        failures="$failures  $*"$'\n'
+    elif [ "${counts% *}" -eq 0 ]; then
+        failed=$((failed + 1))
+        failures="$failures  $* (it ran no test)"$'\n'
+    fi
+}
+
+# The closing lines.
+report() {
+    say "== minutes by part"
+    printf '%s%6d:%02d  all\n' "$minutes" $((SECONDS / 60)) $((SECONDS % 60))
+    [ -z "$failures" ] || printf '== failed\n%s' "$failures"
+    say "$passed passed, $failed failed"
+}
+
+# The tools of cargo's tests, and their paths for the tests: each test starts its own server on a free port, and
+# without these it fails rather than skips.
+set_up_for_tests() {
+    check step "set-up: C compiler and CMake" needs_c_compiler
+    check step "set-up: Rust $RUST_VERSION or newer" needs_rust
+    check step "set-up: rustfmt and clippy" needs_rust_lints
+    check step "set-up: versitygw $VERSITYGW_VERSION from the Go proxy" needs_versitygw
+    check step "set-up: moto from PyPI" needs_moto
+    KLSTORE_TEST_VERSITYGW=$(versitygw)
+    KLSTORE_TEST_MOTO=$(moto)
+    export KLSTORE_TEST_VERSITYGW KLSTORE_TEST_MOTO KLSTORE_TEST_REQUIRE_SERVERS=1
+}

@@ -1,0 +1,157 @@
+# shellcheck shell=bash
+# What the scripts in the folder above share: steps that say what they do, and the tools that those scripts need.
+# Sourced by them; `root` is the repository. Tools go to .setup (git-ignored), so a second run finds them there.
+# Only macOS's bash 3.2 is assumed.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+setup_dir=${KLSTORE_SETUP_DIR:-$root/.setup}
+log_dir=$setup_dir/log
+mkdir -p "$log_dir"
+
+readonly VERSITYGW_VERSION=v1.8.0
+# The last release of 2026-02; minio's tags are not semantic versions, so Go names it by time and commit.
+readonly MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+# The workspace's rust-version, as cargo would ask for it.
+RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+readonly RUST_VERSION
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# step NAME COMMAND...: runs the command with its output in a log, and prints one line with the seconds it took.
+# On failure the end of the log is shown and the answer is the command's.
+step() {
+    local name=$1 began=$SECONDS log status=0
+    shift
+    log=$log_dir/$(printf '%s' "$name" | tr -c 'A-Za-z0-9.\n' '-').log
+    printf '%s ...' "$name"
+    # In a subshell of its own, so that a `fail` inside is shown too.
+    ("$@") >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" -eq 0 ]; then
+        printf ' %d s\n' $((SECONDS - began))
+    else
+        printf ' FAILED after %d s; the end of %s:\n' $((SECONDS - began)) "$log"
+        tail -n 40 "$log"
+    fi
+    return "$status"
+}
+
+# ---- The tools, the most needed first: each needs_X installs X unless it is there.
+
+needs_rust() {
+    command -v rustc >/dev/null ||
+        fail "no rustc on the PATH: install Rust $RUST_VERSION or newer from https://rustup.rs"
+    local version
+    version=$(rustc --version | cut -d' ' -f2)
+    at_least "${version%%-*}" "$RUST_VERSION" ||
+        fail "rustc $version is too old: klstore needs $RUST_VERSION (rustup update stable)"
+}
+
+# For the C code of zstd and of the TLS library.
+needs_c_compiler() {
+    command -v cc >/dev/null || needs_package cc "a C compiler (macOS: xcode-select --install)" gcc libc6-dev
+    command -v cmake >/dev/null || needs_package cmake "CMake (macOS: brew install cmake)" cmake
+}
+
+needs_rust_lints() {
+    local component
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 ||
+            fail "cargo $component is missing: rustup component add rustfmt clippy"
+    done
+}
+
+# Prints the path of the versitygw command, which it installs from the Go proxy.
+versitygw() { printf '%s/versitygw-%s/versitygw' "$setup_dir" "$VERSITYGW_VERSION"; }
+needs_versitygw() { needs_go_command "$(versitygw)" "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW_VERSION"; }
+
+minio() { printf '%s/minio-%s/minio' "$setup_dir" "$MINIO_VERSION"; }
+needs_minio() { needs_go_command "$(minio)" "github.com/minio/minio@$MINIO_VERSION"; }
+
+# The path of moto's S3 server, in an environment named by its lock file: another lock file, another environment.
+moto_lock=$root/tests/servers/requirements.txt
+moto() { printf '%s/bin/moto_server' "$(python_environment moto "$moto_lock")"; }
+needs_moto() { needs_python_environment moto "$moto_lock"; }
+
+# ---- How they are installed. Inside a step `set -e` does not act: every command that may fail says so itself.
+
+# Waits until no other script of this checkout installs anything; holds until its step ends. (macOS has no flock.)
+alone() {
+    ! command -v flock >/dev/null || { exec 9>"$setup_dir/lock" && flock 9; }
+}
+
+# needs_go_command PATH MODULE@VERSION
+needs_go_command() {
+    alone
+    [ -x "$1" ] && return
+    command -v go >/dev/null ||
+        fail "no go on the PATH: install Go 1.26 or newer (https://go.dev/dl, macOS: brew install go)"
+    # Into a folder beside it first, so that an interrupted build leaves nothing that looks whole.
+    local partial
+    partial=$(dirname "$1").partial
+    rm -rf "$partial"
+    GOBIN=$partial go install "$2" || fail "go install $2 failed"
+    rm -rf "$(dirname "$1")"
+    mv "$partial" "$(dirname "$1")"
+}
+
+# python_environment NAME LOCK: the folder of a virtual environment.
+python_environment() { printf '%s/%s-%s' "$setup_dir" "$1" "$(cksum <"$2" | cut -d' ' -f1)"; }
+
+needs_python_environment() {
+    local folder
+    alone
+    folder=$(python_environment "$1" "$2")
+    [ -e "$folder/complete" ] && return
+    command -v python3 >/dev/null ||
+        needs_package python3 "Python 3.10 or newer (macOS: brew install python)" python3 python3-venv
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        fail "$(python3 --version) is too old: Python 3.10 or newer is needed"
+    python3 -c 'import venv, ensurepip' 2>/dev/null ||
+        needs_package venv "Python's venv and ensurepip modules" python3-venv
+    rm -rf "$folder"
+    python3 -m venv "$folder" || fail "python3 -m venv $folder failed"
+    "$folder/bin/python" -m pip install --no-input --disable-pip-version-check --require-hashes -r "$2" ||
+        fail "pip could not install $2"
+    touch "$folder/complete"
+}
+
+# needs_package WHAT MEANING PACKAGE...: Debian packages where there is apt, else a sentence that says what is missing.
+needs_package() {
+    local what=$1 meaning=$2 package missing=''
+    shift 2
+    command -v apt-get >/dev/null || fail "$what is missing: install $meaning and start again"
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing="$missing $package"
+    done
+    [ -z "$missing" ] && return
+    # A third-party source that fails must not stop us: the installation below decides.
+    as_root apt-get update || say "apt-get update failed; going on with the lists at hand"
+    # --no-remove: never take away a package that the machine's owner chose.
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends --no-remove $missing ||
+        fail "apt-get could not install$missing (for $meaning): install them by hand and start again"
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        # No question can be answered here: the output goes to a log.
+        sudo -n "$@" || fail "needs root for: $*; run it by hand, or 'sudo -v' first, and start again"
+    else
+        fail "needs root and there is no sudo; run as root: $*"
+    fi
+}
+
+# at_least VERSION WANTED, both of dotted numbers.
+at_least() {
+    awk -v version="$1" -v wanted="$2" 'BEGIN {
+        split(version, v, "."); split(wanted, w, ".")
+        for (i = 1; i <= 3; i++) if (v[i] + 0 != w[i] + 0) exit !(v[i] + 0 > w[i] + 0)
+    }'
+}
