@@ -1,0 +1,528 @@
+//! A commit: new items and a complete manifest of what came before.
+//!
+//! `header | own blocks | carried blocks`. The header has these sections, all of them required where they are present:
+//!
+//! | type | section | present |
+//! |---|---|---|
+//! | 1 | identity | always |
+//! | 2 | own items: run and block directory | always |
+//! | 3 | carried items: run and block directory | where some are carried |
+//! | 4 | manifest: C, start, totals, index | always |
+//! | 5 | table of the commits in [C, seq) | where there are some |
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::Malformed;
+use super::block::{BlockEntry, BlockOptions, encode_blocks};
+use super::compression::Codec;
+use super::cursor::{Reader, Write};
+use super::directory::{read_directory, shift, stored_bytes, write_directory};
+use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId};
+use super::preamble::{Header, HeaderWriter, Kind};
+use super::run::Run;
+use super::session_table::SessionTable;
+use crate::item::Item;
+use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_TABLE_ENTRIES};
+
+const IDENTITY: u16 = 1;
+const OWN: u16 = 2;
+const CARRIED: u16 = 3;
+const MANIFEST: u16 = 4;
+const TABLE: u16 = 5;
+
+const HANDOVER: u8 = 1;
+const COMPLETE: u8 = 2;
+const HAS_TIMESTAMPS: u8 = 1;
+const HAS_INDEX: u8 = 2;
+
+/// Above so many plain bytes a commit's blocks grow to [`LARGE_BLOCK_PLAIN_BYTES`], so that its directory stays small.
+const LARGE_COMMIT_BYTES: usize = 4 << 20;
+const LARGE_BLOCK_PLAIN_BYTES: usize = 64 << 10;
+
+/// The head page that a commit refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IndexReference {
+    /// Its name parts.
+    pub id: ObjectId,
+    /// Its bytes.
+    pub length: u64,
+}
+
+/// What the newest commit knows of an earlier one that the index does not cover yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableEntry {
+    /// Which commit.
+    pub commit: CommitIdentity,
+    /// Its own items.
+    pub run: Run,
+    /// Offset of the first item that it carries; `run.first` where it carries none.
+    pub carry_first: u64,
+    /// Bytes of its header.
+    pub header_length: u32,
+    /// Bytes of header and own blocks.
+    pub own_length: u64,
+    /// Bytes of the whole object.
+    pub length: u64,
+}
+
+/// Sums over the live items: those from `start` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of their values.
+    pub value_bytes: u64,
+    /// Lowest timestamp; `i64::MAX` where there is no item.
+    pub min_timestamp: i64,
+    /// Highest timestamp; `i64::MIN` where there is no item.
+    pub max_timestamp: i64,
+}
+
+/// An optional section of a header that this version does not interpret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Its type.
+    pub kind: u16,
+    /// Its bytes.
+    pub bytes: bytes::Bytes,
+}
+
+/// A commit without its items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitHeader {
+    /// The list it belongs to.
+    pub list: ListHash,
+    /// Which commit it is.
+    pub commit: CommitIdentity,
+    /// Its own items.
+    pub run: Run,
+    /// Offset of the first carried item; `run.first` where nothing is carried.
+    pub carry_first: u64,
+    /// C: every commit with a lower seq is covered by the index.
+    pub covered: u64,
+    /// The index, once there is one.
+    pub index: Option<IndexReference>,
+    /// Offset of the first live item.
+    pub start: u64,
+    /// Sums over the live items, its own included.
+    pub totals: Totals,
+    /// The commits in [C, seq).
+    pub table: Vec<TableEntry>,
+    /// Its own blocks.
+    pub own_blocks: Vec<BlockEntry>,
+    /// The carried blocks, after the own ones.
+    pub carried_blocks: Vec<BlockEntry>,
+    /// Unknown optional sections.
+    pub sections: Vec<Section>,
+    /// Bytes of the header: set by encoding and decoding.
+    pub header_length: u32,
+}
+
+impl CommitHeader {
+    /// Offset of the next item to be appended.
+    pub fn next_offset(&self) -> u64 {
+        self.run.end()
+    }
+
+    /// The lowest nonce that the list still takes.
+    pub fn next_nonce(&self) -> u128 {
+        self.run.next_nonce
+    }
+
+    /// Whose its blocks are, carried ones included.
+    pub fn owner(&self) -> BlockOwner {
+        BlockOwner::of_commit(&self.list, &self.commit)
+    }
+
+    /// Bytes of header and own blocks.
+    pub fn own_length(&self) -> u64 {
+        u64::from(self.header_length) + stored_bytes(&self.own_blocks)
+    }
+
+    /// Bytes of the whole object.
+    pub fn length(&self) -> u64 {
+        self.own_length() + stored_bytes(&self.carried_blocks)
+    }
+
+    /// What a later commit's table says of it.
+    pub fn as_table_entry(&self) -> TableEntry {
+        TableEntry {
+            commit: self.commit,
+            run: self.run,
+            carry_first: self.carry_first,
+            header_length: self.header_length,
+            own_length: self.own_length(),
+            length: self.length(),
+        }
+    }
+
+    /// The table's entry for `seq`.
+    pub fn entry(&self, seq: u64) -> Option<&TableEntry> {
+        self.table.get(usize::try_from(seq.checked_sub(self.covered)?).ok()?)
+    }
+
+    /// Where the list stood before the own items. Without a table the highest timestamp is known only where the own
+    /// items do not reach it.
+    fn before(&self) -> Run {
+        match self.table.last() {
+            Some(last) => last.run.after(),
+            None if self.run.count == 0
+                || self.run.running_max_timestamp > self.run.max_timestamp =>
+            {
+                Run::empty(self.run.first, self.run.running_max_timestamp, 0)
+            }
+            None => Run::empty(self.run.first, i64::MIN, 0),
+        }
+    }
+
+    /// The carried items, as far as they are known: from the begin of the commit that the carry begins in, where the
+    /// table has it.
+    fn carried_run(&self, carried: &[Item]) -> (Run, Run) {
+        let known = self.table.iter().enumerate().find(|(_, entry)| {
+            entry.run.first <= self.carry_first && self.carry_first < entry.run.end()
+        });
+        let before = match known {
+            Some((0, _)) | None => Run::empty(self.carry_first, i64::MIN, 0),
+            Some((index, _)) => match self.table.get(index - 1) {
+                Some(entry) => Run::empty(
+                    self.carry_first,
+                    entry.run.running_max_timestamp,
+                    entry.run.next_nonce,
+                ),
+                None => Run::empty(self.carry_first, i64::MIN, 0),
+            },
+        };
+        let mut run = before;
+        for item in carried {
+            run.push(item);
+        }
+        (before, run)
+    }
+
+    fn write(&self, carried: &Run) -> Vec<u8> {
+        let mut header = HeaderWriter::new(Kind::Commit, &self.list);
+        header.section(IDENTITY, |out| {
+            out.put_varint(self.commit.seq);
+            out.extend_from_slice(&self.commit.session.0.to_le_bytes());
+            out.put_varint(self.commit.put_id);
+            let handover = if self.commit.handover { HANDOVER } else { 0 };
+            let complete = if self.commit.complete { COMPLETE } else { 0 };
+            out.push(handover | complete);
+        });
+        header.section(OWN, |out| write_items(&self.run, &self.own_blocks, out));
+        if !self.carried_blocks.is_empty() {
+            header.section(CARRIED, |out| write_items(carried, &self.carried_blocks, out));
+        }
+        header.section(MANIFEST, |out| self.write_manifest(out));
+        if let Some(first) = self.table.first() {
+            header.section(TABLE, |out| write_table(&self.table, &first.run.reference(), out));
+        }
+        header.sections(&self.sections);
+        header.finish()
+    }
+
+    fn write_manifest(&self, out: &mut Vec<u8>) {
+        out.put_varint(self.commit.seq.wrapping_sub(self.covered));
+        out.put_varint(self.start);
+        let has_timestamps = self.totals.min_timestamp <= self.totals.max_timestamp;
+        let timestamps = if has_timestamps { HAS_TIMESTAMPS } else { 0 };
+        out.push(timestamps | if self.index.is_some() { HAS_INDEX } else { 0 });
+        out.put_varint(self.totals.value_bytes);
+        if has_timestamps {
+            out.put_signed(self.totals.min_timestamp);
+            out.put_varint(
+                self.totals
+                    .max_timestamp
+                    .wrapping_sub(self.totals.min_timestamp) as u64,
+            );
+        }
+        if let Some(index) = &self.index {
+            write_id(&index.id, out);
+            out.put_varint(index.length);
+        }
+    }
+
+    /// Reads the header at the start of a commit: `bytes` are the object's first, at least [`MAX_HEADER_BYTES`] of them
+    /// or all.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is damaged, of another list, newer, or contradicts itself.
+    pub fn decode(bytes: &[u8], list: &ListHash) -> Result<Self, Malformed> {
+        let mut header = Header::open(bytes, Kind::Commit, list, MAX_HEADER_BYTES)?;
+        let header_length = header.length;
+        let commit = read_identity(header.require(IDENTITY)?)?;
+        let (run, own_blocks) = read_items(u64::from(header_length), header.require(OWN)?)?;
+        let carried_position = u64::from(header_length) + stored_bytes(&own_blocks);
+        let (carried, carried_blocks) = match header.take(CARRIED) {
+            Some(section) => read_items(carried_position, section)?,
+            None => (Run::empty(run.first, i64::MIN, 0), Vec::new()),
+        };
+        let manifest = Manifest::read(&commit, header.require(MANIFEST)?)?;
+        let table = match header.take(TABLE) {
+            Some(section) => read_table(manifest.covered, commit.seq, section)?,
+            None => Vec::new(),
+        };
+        let read = Self {
+            list: *list,
+            commit,
+            run,
+            carry_first: carried.first,
+            covered: manifest.covered,
+            index: manifest.index,
+            start: manifest.start,
+            totals: manifest.totals,
+            table,
+            own_blocks,
+            carried_blocks,
+            sections: header.finish()?,
+            header_length,
+        };
+        read.check(&carried)?;
+        Ok(read)
+    }
+
+    /// What must hold between the parts.
+    fn check(&self, carried: &Run) -> Result<(), Malformed> {
+        let corrupt = |reason| Err(Malformed::Corrupt(reason));
+        if self.table.len() as u64 != self.commit.seq - self.covered {
+            return corrupt("its table does not have every commit since C");
+        }
+        if let Some(last) = self.table.last() {
+            let run = &last.run;
+            let grows = run.running_max_timestamp <= self.run.running_max_timestamp
+                && run.next_nonce <= self.run.next_nonce;
+            if run.end() != self.run.first || !grows {
+                return corrupt("its table does not end where its own items begin");
+            }
+        }
+        if carried.end() != self.run.first {
+            return corrupt("what it carries does not end where its own items begin");
+        }
+        if self.start > self.next_offset() {
+            return corrupt("its first live offset is beyond its next offset");
+        }
+        if self.run.count > MAX_COMMIT_ITEMS as u64 {
+            return corrupt("it has more items than the format allows");
+        }
+        Ok(())
+    }
+}
+
+/// Writes a run on its own and the directory of its blocks.
+pub(super) fn write_items(run: &Run, blocks: &[BlockEntry], out: &mut Vec<u8>) {
+    let reference = run.reference();
+    reference.write_state(out);
+    run.write_after(&reference, out);
+    write_directory(&reference, blocks, out);
+}
+
+/// Reads a run and its blocks, which lie from `position` on.
+pub(super) fn read_items(
+    position: u64,
+    mut section: Reader<'_>,
+) -> Result<(Run, Vec<BlockEntry>), Malformed> {
+    let reference = Run::read_state(&mut section)?;
+    let run = Run::read_after(&reference, &mut section)?;
+    let blocks = read_directory(&reference, &run, position, &mut section)?;
+    section.finish()?;
+    Ok((run, blocks))
+}
+
+pub(super) fn write_id(id: &ObjectId, out: &mut Vec<u8>) {
+    out.put_varint(id.x);
+    out.extend_from_slice(&id.id.to_le_bytes());
+}
+
+pub(super) fn read_id(reader: &mut Reader<'_>) -> Result<ObjectId, Malformed> {
+    Ok(ObjectId { x: reader.varint()?, id: reader.u128()? })
+}
+
+fn read_identity(mut section: Reader<'_>) -> Result<CommitIdentity, Malformed> {
+    let seq = section.varint()?;
+    let session = SessionId(section.u128()?);
+    let put_id = section.varint()?;
+    let flags = section.u8()?;
+    section.finish()?;
+    if flags & !(HANDOVER | COMPLETE) != 0 {
+        return Err(Malformed::Unknown { part: "commit flags", number: u32::from(flags) });
+    }
+    let (handover, complete) = (flags & HANDOVER != 0, flags & COMPLETE != 0);
+    Ok(CommitIdentity { seq, session, put_id, handover, complete })
+}
+
+struct Manifest {
+    covered: u64,
+    start: u64,
+    totals: Totals,
+    index: Option<IndexReference>,
+}
+
+impl Manifest {
+    fn read(commit: &CommitIdentity, mut section: Reader<'_>) -> Result<Self, Malformed> {
+        let entries = section.varint()?;
+        if entries > MAX_TABLE_ENTRIES as u64 {
+            return Err(Malformed::Corrupt("its table is longer than the format allows"));
+        }
+        let covered =
+            commit.seq.checked_sub(entries).ok_or(Malformed::Corrupt("its C is negative"))?;
+        let start = section.varint()?;
+        let flags = section.u8()?;
+        if flags & !(HAS_TIMESTAMPS | HAS_INDEX) != 0 {
+            return Err(Malformed::Unknown { part: "manifest flags", number: u32::from(flags) });
+        }
+        let value_bytes = section.varint()?;
+        let mut totals = Totals { value_bytes, ..Totals::EMPTY };
+        if flags & HAS_TIMESTAMPS != 0 {
+            totals.min_timestamp = section.signed()?;
+            totals.max_timestamp = totals.min_timestamp.wrapping_add(section.varint()? as i64);
+            if totals.max_timestamp < totals.min_timestamp {
+                return Err(Malformed::Corrupt("its timestamps go beyond 64 bits"));
+            }
+        }
+        let index = match flags & HAS_INDEX {
+            0 => None,
+            _ => Some(IndexReference { id: read_id(&mut section)?, length: section.varint()? }),
+        };
+        section.finish()?;
+        Ok(Self { covered, start, totals, index })
+    }
+}
+
+impl Totals {
+    /// Of no items.
+    pub const EMPTY: Self =
+        Self { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
+}
+
+fn write_table(table: &[TableEntry], reference: &Run, out: &mut Vec<u8>) {
+    let sessions = SessionTable::of(table.iter().map(|entry| entry.commit.session));
+    sessions.write(out);
+    reference.write_state(out);
+    let (mut before, mut next_put_id) = (*reference, 0u64);
+    for entry in table {
+        let flags = u64::from(entry.commit.handover) | u64::from(entry.commit.complete) << 1;
+        out.put_varint(sessions.index(entry.commit.session) << 2 | flags);
+        out.put_signed(entry.commit.put_id.wrapping_sub(next_put_id) as i64);
+        entry.run.write_after(&before, out);
+        out.put_varint(entry.run.first.wrapping_sub(entry.carry_first));
+        out.put_varint(u64::from(entry.header_length));
+        out.put_varint(entry.own_length.wrapping_sub(u64::from(entry.header_length)));
+        out.put_varint(entry.length.wrapping_sub(entry.own_length));
+        (before, next_put_id) = (entry.run, entry.commit.put_id.wrapping_add(1));
+    }
+}
+
+fn read_table(
+    covered: u64,
+    seq: u64,
+    mut section: Reader<'_>,
+) -> Result<Vec<TableEntry>, Malformed> {
+    const LENGTHS: Malformed = Malformed::Corrupt("a length in its table is impossible");
+    let sessions = SessionTable::read(&mut section, MAX_TABLE_ENTRIES)?;
+    let mut before = Run::read_state(&mut section)?;
+    let mut next_put_id = 0u64;
+    let mut table =
+        Vec::with_capacity(usize::try_from(seq - covered).unwrap_or(0).min(MAX_TABLE_ENTRIES));
+    for seq in covered..seq {
+        let session_and_flags = section.varint()?;
+        let put_id = next_put_id.wrapping_add(section.signed()? as u64);
+        let run = Run::read_after(&before, &mut section)?;
+        if run.count > MAX_COMMIT_ITEMS as u64 {
+            return Err(Malformed::Corrupt(
+                "a commit in its table has more items than the format allows",
+            ));
+        }
+        let carry_first = run.first.checked_sub(section.varint()?).ok_or(LENGTHS)?;
+        let header_length = section.varint_u32()?;
+        let own_length = u64::from(header_length).checked_add(section.varint()?).ok_or(LENGTHS)?;
+        let length = own_length.checked_add(section.varint()?).ok_or(LENGTHS)?;
+        if header_length as usize > MAX_HEADER_BYTES
+            || (run.count == 0) != (own_length == u64::from(header_length))
+        {
+            return Err(LENGTHS);
+        }
+        let commit = CommitIdentity {
+            seq,
+            session: sessions.get(session_and_flags >> 2)?,
+            put_id,
+            handover: session_and_flags & 1 != 0,
+            complete: session_and_flags & 2 != 0,
+        };
+        table.push(TableEntry { commit, run, carry_first, header_length, own_length, length });
+        (before, next_put_id) = (run, put_id.wrapping_add(1));
+    }
+    section.finish()?;
+    Ok(table)
+}
+
+impl TableEntry {
+    /// Whether it means the commit of this header, and not another of the same name (PROTOCOL rule 12).
+    pub fn matches(&self, header: &CommitHeader) -> bool {
+        self.commit == header.commit && self.run == header.run
+    }
+
+    /// Whose the commit's blocks are.
+    pub fn owner(&self, list: &ListHash) -> BlockOwner {
+        BlockOwner::of_commit(list, &self.commit)
+    }
+}
+
+/// A commit ready to be PUT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedCommit {
+    /// Its header, with block directories and length.
+    pub header: CommitHeader,
+    /// The object.
+    pub body: Bytes,
+}
+
+/// Why a commit cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CommitTooLarge {
+    /// Its header would not fit in what a reader asks for first.
+    #[error(
+        "the commit's header takes {bytes} bytes, {MAX_HEADER_BYTES} at most: the list must be compacted first"
+    )]
+    Header {
+        /// Bytes it would take.
+        bytes: usize,
+    },
+}
+
+/// Encodes a commit. `header` says everything but its blocks and header length; `own` are the items of `header.run`;
+/// `carried` (may be empty) are those from `header.carry_first` to there.
+///
+/// # Errors
+/// [`CommitTooLarge`] where the header would take more than [`MAX_HEADER_BYTES`].
+pub fn encode_commit(
+    mut header: CommitHeader,
+    own: &[Item],
+    carried: &[Item],
+    options: &BlockOptions,
+    carry_codec: Codec,
+) -> Result<EncodedCommit, CommitTooLarge> {
+    let owner = header.owner();
+    let value_bytes: usize = own.iter().map(|item| item.value.len()).sum();
+    let mut own_options = *options;
+    if value_bytes > LARGE_COMMIT_BYTES {
+        own_options.plain_bytes = own_options.plain_bytes.max(LARGE_BLOCK_PLAIN_BYTES);
+    }
+    header.carry_first = carried.first().map_or(header.run.first, |item| item.offset);
+    let (carried_before, carried_run) = header.carried_run(carried);
+    let carried_options = BlockOptions { codec: carry_codec, ..*options };
+
+    let mut blocks = Vec::new();
+    header.own_blocks = encode_blocks(owner, &header.before(), own, &own_options, 0, &mut blocks);
+    let position = blocks.len() as u64;
+    header.carried_blocks =
+        encode_blocks(owner, &carried_before, carried, &carried_options, position, &mut blocks);
+
+    let mut body = header.write(&carried_run);
+    if body.len() > MAX_HEADER_BYTES {
+        return Err(CommitTooLarge::Header { bytes: body.len() });
+    }
+    header.header_length = body.len() as u32;
+    shift(&mut header.own_blocks, body.len() as u64);
+    shift(&mut header.carried_blocks, body.len() as u64);
+    body.extend_from_slice(&blocks);
+    Ok(EncodedCommit { header, body: body.into() })
+}

@@ -1,0 +1,197 @@
+//! How every object begins: magic, version, kind, checksum, whose it is; then typed and sized sections.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0..4 | magic `KLST` |
+//! | 4 | format version |
+//! | 5 | kind |
+//! | 6..8 | flags, 0 |
+//! | 8..12 | header length: bytes from the start of the object to the end of its last section |
+//! | 12..16 | crc32c of bytes 0..12 and 16..header length |
+//! | 16..32 | list hash |
+//! | 32.. | sections, in ascending order of type: type (2 bytes), length (varint), bytes |
+
+use super::Malformed;
+use super::commit::Section;
+use super::cursor::{Reader, Write};
+use super::identity::ListHash;
+
+/// The version of the object layout that this release writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+/// The first bytes of every object.
+pub const MAGIC: [u8; 4] = *b"KLST";
+/// Bytes before the first section.
+pub const PREAMBLE_BYTES: usize = 32;
+
+/// Sections of this type and above may be skipped by those who do not know them.
+const OPTIONAL: u16 = 1 << 15;
+/// No object has more sections; bounds the list of them.
+const MAX_SECTIONS: usize = 64;
+const LENGTH_AT: usize = 8;
+const CHECKSUM_AT: usize = 12;
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A commit.
+    Commit = 1,
+    /// A segment.
+    Segment = 2,
+    /// The head page of an index.
+    Head = 3,
+    /// A full leaf page of an index.
+    Leaf = 4,
+    /// A page of the handover ledger.
+    Ledger = 5,
+}
+
+/// Builds a header section by section.
+#[derive(Debug)]
+pub struct HeaderWriter {
+    bytes: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl HeaderWriter {
+    /// The header of an object of `list`.
+    pub fn new(kind: Kind, list: &ListHash) -> Self {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&[FORMAT_VERSION as u8, kind as u8, 0, 0]);
+        bytes.extend_from_slice(&[0; 8]); // length and checksum: known at the end
+        bytes.extend_from_slice(&list.0);
+        Self { bytes, scratch: Vec::new() }
+    }
+
+    /// Appends a section; call in ascending order of types.
+    pub fn section(&mut self, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
+        self.scratch.clear();
+        write(&mut self.scratch);
+        self.bytes.extend_from_slice(&kind.to_le_bytes());
+        self.bytes.put_varint(self.scratch.len() as u64);
+        self.bytes.extend_from_slice(&self.scratch);
+    }
+
+    /// Appends sections that were read but not understood.
+    pub fn sections(&mut self, sections: &[Section]) {
+        for section in sections {
+            self.section(section.kind, |out| out.extend_from_slice(&section.bytes));
+        }
+    }
+
+    /// The header, sealed with its length and checksum.
+    pub fn finish(mut self) -> Vec<u8> {
+        let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        if let Some(field) = self.bytes.get_mut(LENGTH_AT..CHECKSUM_AT) {
+            field.copy_from_slice(&length.to_le_bytes());
+        }
+        let sum = checksum(&self.bytes);
+        if let Some(field) = self.bytes.get_mut(CHECKSUM_AT..CHECKSUM_AT + 4) {
+            field.copy_from_slice(&sum.to_le_bytes());
+        }
+        self.bytes
+    }
+}
+
+fn checksum(header: &[u8]) -> u32 {
+    let before = crc32c::crc32c(header.get(..CHECKSUM_AT).unwrap_or_default());
+    crc32c::crc32c_append(before, header.get(CHECKSUM_AT + 4..).unwrap_or_default())
+}
+
+/// A header whose checksum is right, and its sections not yet asked for.
+#[derive(Debug)]
+pub struct Header<'a> {
+    /// Bytes of the header.
+    pub length: u32,
+    sections: Vec<(u16, &'a [u8])>,
+}
+
+impl<'a> Header<'a> {
+    /// Checks the header at the start of `bytes`, of at most `limit` bytes.
+    pub fn open(
+        bytes: &'a [u8],
+        kind: Kind,
+        list: &ListHash,
+        limit: usize,
+    ) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.array::<4>()? != MAGIC {
+            return Err(Malformed::Corrupt("it does not begin as an object of klstore does"));
+        }
+        let version = u32::from(reader.u8()?);
+        if version > FORMAT_VERSION {
+            return Err(Malformed::Version(version));
+        }
+        if version == 0 {
+            return Err(Malformed::Corrupt("its format version is 0"));
+        }
+        let found_kind = reader.u8()?;
+        let flags = reader.u16()?;
+        let length = reader.u32()?;
+        let sum = reader.u32()?;
+        let size = usize::try_from(length).unwrap_or(usize::MAX);
+        if size > limit || size < PREAMBLE_BYTES {
+            return Err(Malformed::Corrupt(
+                "its header is longer than the format allows, or shorter",
+            ));
+        }
+        let header =
+            bytes.get(..size).ok_or(Malformed::Corrupt("it ends before its header does"))?;
+        if checksum(header) != sum {
+            return Err(Malformed::Corrupt("the checksum of its header is wrong"));
+        }
+        if flags != 0 {
+            return Err(Malformed::Unknown { part: "flags", number: u32::from(flags) });
+        }
+        if found_kind != kind as u8 {
+            return Err(Malformed::Corrupt("it is another kind of object"));
+        }
+        if reader.array()? != list.0 {
+            return Err(Malformed::Corrupt("it belongs to another list"));
+        }
+        let sections = read_sections(header.get(PREAMBLE_BYTES..).unwrap_or_default())?;
+        Ok(Self { length, sections })
+    }
+
+    /// The section of this type, where there is one.
+    pub fn take(&mut self, kind: u16) -> Option<Reader<'a>> {
+        let at = self.sections.iter().position(|(found, _)| *found == kind)?;
+        Some(Reader::new(self.sections.remove(at).1))
+    }
+
+    /// A section that must be there.
+    pub fn require(&mut self, kind: u16) -> Result<Reader<'a>, Malformed> {
+        self.take(kind).ok_or(Malformed::Corrupt("a part of it is missing"))
+    }
+
+    /// The optional sections that nothing has asked for; an error where a required one is left.
+    pub fn finish(self) -> Result<Vec<Section>, Malformed> {
+        self.sections
+            .into_iter()
+            .map(|(kind, bytes)| {
+                if kind < OPTIONAL {
+                    return Err(Malformed::Unknown { part: "section", number: u32::from(kind) });
+                }
+                Ok(Section { kind, bytes: bytes::Bytes::copy_from_slice(bytes) })
+            })
+            .collect()
+    }
+}
+
+fn read_sections(bytes: &[u8]) -> Result<Vec<(u16, &[u8])>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let mut sections = Vec::<(u16, &[u8])>::new();
+    while reader.remaining() > 0 {
+        let kind = reader.u16()?;
+        if sections.last().is_some_and(|(before, _)| *before >= kind) {
+            return Err(Malformed::Corrupt("its sections are not in ascending order"));
+        }
+        if sections.len() == MAX_SECTIONS {
+            return Err(Malformed::Corrupt("it has more sections than the format allows"));
+        }
+        let length = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        sections.push((kind, reader.take(length)?));
+    }
+    Ok(sections)
+}

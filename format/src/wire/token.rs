@@ -1,0 +1,160 @@
+//! The continuation token: opaque to callers, and not to be trusted when it comes back.
+//!
+//! Base64 (URL alphabet, no padding) of: version (1 byte), flags (1 byte), the first 8 bytes of the list hash, numbers
+//! and ids, crc32c of all before it (4 bytes). It names no object: names are made for the list that the caller names.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Malformed;
+use super::commit::{IndexReference, read_id, write_id};
+use super::cursor::{Reader, Write};
+use super::identity::{BlockOwner, ListHash, ObjectId};
+use crate::error::InvalidContinuation;
+use crate::item::IterationOrder;
+use crate::limits::MAX_TOKEN_CHARACTERS;
+
+const VERSION: u8 = 1;
+const BACKWARDS: u8 = 1;
+const HAS_INDEX: u8 = 2;
+const IN_SEGMENT: u8 = 4;
+const IN_COMMIT: u8 = 8;
+const LIST_BYTES: usize = 8;
+const CHECKSUM_BYTES: usize = 4;
+
+/// Where in which object the next page starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a segment.
+    Segment {
+        /// Its name parts.
+        id: ObjectId,
+        /// The frame boundary: forwards the begin of the first block to read, backwards the end of the last one.
+        position: u64,
+    },
+    /// In a commit.
+    Commit {
+        /// Its number.
+        seq: u64,
+        /// Whose its blocks are: tells it from another commit of the same name.
+        owner: BlockOwner,
+        /// As in a segment.
+        position: u64,
+    },
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The order of the pages.
+    pub order: IterationOrder,
+    /// Offset of the item to deliver next.
+    pub next: u64,
+    /// Next offset of the snapshot that the pages are read in.
+    pub end: u64,
+    /// The snapshot's index.
+    pub index: Option<IndexReference>,
+    /// Where to go on.
+    pub place: Option<Place>,
+    /// Stored bytes that the last page took: how much to ask for.
+    pub page_bytes: u32,
+}
+
+impl Token {
+    /// The token as text of at most [`MAX_TOKEN_CHARACTERS`] characters.
+    pub fn encode(&self, list: &ListHash) -> String {
+        let mut flags = if self.order == IterationOrder::Backwards { BACKWARDS } else { 0 };
+        flags |= if self.index.is_some() { HAS_INDEX } else { 0 };
+        flags |= match self.place {
+            Some(Place::Segment { .. }) => IN_SEGMENT,
+            Some(Place::Commit { .. }) => IN_COMMIT,
+            None => 0,
+        };
+        let mut out = vec![VERSION, flags];
+        out.extend(list.0.iter().take(LIST_BYTES));
+        out.put_varint(self.next);
+        out.put_varint(self.end);
+        out.put_varint(u64::from(self.page_bytes));
+        if let Some(index) = &self.index {
+            write_id(&index.id, &mut out);
+            out.put_varint(index.length);
+        }
+        match &self.place {
+            Some(Place::Segment { id, position }) => {
+                write_id(id, &mut out);
+                out.put_varint(*position);
+            }
+            Some(Place::Commit { seq, owner, position }) => {
+                out.put_varint(*seq);
+                out.extend_from_slice(&owner.0);
+                out.put_varint(*position);
+            }
+            None => {}
+        }
+        let sum = crc32c::crc32c(&out);
+        out.extend_from_slice(&sum.to_le_bytes());
+        URL_SAFE_NO_PAD.encode(out)
+    }
+
+    /// Reads a token of this list and order. Its numbers are the caller's: check them against the list before use.
+    ///
+    /// # Errors
+    /// [`InvalidContinuation`] where it is damaged, newer, or of another list or order.
+    pub fn decode(
+        text: &str,
+        list: &ListHash,
+        order: IterationOrder,
+    ) -> Result<Self, InvalidContinuation> {
+        let refuse = |reason| InvalidContinuation { reason };
+        let malformed = refuse("it is not one of klstore's, or was changed on the way");
+        if text.len() > MAX_TOKEN_CHARACTERS {
+            return Err(malformed);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed)?;
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(malformed)?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
+            return Err(malformed);
+        }
+        let mut reader = Reader::new(body);
+        if reader.u8() != Ok(VERSION) {
+            return Err(refuse("it is of another version of klstore"));
+        }
+        let flags = reader.u8().map_err(|_| malformed)?;
+        let found: [u8; LIST_BYTES] = reader.array().map_err(|_| malformed)?;
+        if !list.0.starts_with(&found) {
+            return Err(refuse("it is of another list"));
+        }
+        let token = Self::read(flags, reader).map_err(|_| malformed)?;
+        if token.order != order {
+            return Err(refuse("it is of the other order"));
+        }
+        Ok(token)
+    }
+
+    fn read(flags: u8, mut reader: Reader<'_>) -> Result<Self, Malformed> {
+        let order = if flags & BACKWARDS == 0 {
+            IterationOrder::Forwards
+        } else {
+            IterationOrder::Backwards
+        };
+        let (next, end, page_bytes) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
+        let index = match flags & HAS_INDEX {
+            0 => None,
+            _ => Some(IndexReference { id: read_id(&mut reader)?, length: reader.varint()? }),
+        };
+        let place = match flags & !(BACKWARDS | HAS_INDEX) {
+            0 => None,
+            IN_SEGMENT => {
+                Some(Place::Segment { id: read_id(&mut reader)?, position: reader.varint()? })
+            }
+            IN_COMMIT => Some(Place::Commit {
+                seq: reader.varint()?,
+                owner: BlockOwner(reader.array()?),
+                position: reader.varint()?,
+            }),
+            _ => return Err(Malformed::Corrupt("it has unknown flags")),
+        };
+        reader.finish()?;
+        Ok(Self { order, next, end, index, place, page_bytes })
+    }
+}
