@@ -184,6 +184,8 @@ impl Session {
         if !rules::kept(Rule::CarryAcknowledged) {
             self.carry.extend(attempt.items.iter().cloned(), header.start, self.options.carry_bytes);
         }
+        #[cfg(feature = "mutants")]
+        super::session::abandoned::remember(self);
         let name = self.list.commit(header.commit.seq);
         let accepted = put_until_definite(port, name, attempt.commit.body.clone()).await;
         // Rule 4: 200 on a name that our own session's commit precedes is proof; anything else is resolved.

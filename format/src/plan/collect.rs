@@ -37,6 +37,13 @@ impl Garbage {
         }
     }
 
+    /// Pages and segments alone.
+    #[cfg(feature = "mutants")]
+    pub(super) fn without_commits(&self, list: &crate::names::ListName) -> Self {
+        let others = self.deletes.iter().filter(|name| list.parse_commit(name).is_none());
+        Self { stubs: Vec::new(), deletes: others.cloned().collect() }
+    }
+
     /// Joins what an earlier publication left.
     pub(super) fn with(mut self, earlier: Option<Self>) -> Self {
         if let Some(earlier) = earlier {

@@ -70,7 +70,8 @@ impl Session {
             options: self.options.clone(),
             recent: self.recent.clone(),
             head_page: self.head_page.clone().filter(|page| self.index().is_some_and(|index| index.id == page.id)),
-            ids: ObjectIds { x: base.commit.seq, next: id },
+            // Rule 7: X is at most B.seq, and above B.C: also to merge segments only.
+            ids: ObjectIds { x: if rules::kept(Rule::CoverMore) { base.commit.seq } else { base.covered }, next: id },
             base,
         });
         Plan::new(|port| async move {
@@ -131,7 +132,6 @@ impl Job {
 
     async fn prepare(&mut self, port: &Port) -> Result<Compaction, Stop> {
         let base = self.base.clone();
-        // Rule 7: X is strictly above B.C, and at most B.seq.
         let x = self.ids.x;
         if x <= base.covered && rules::kept(Rule::CoverMore) {
             return Ok(Compaction::NothingToDo);
@@ -141,7 +141,7 @@ impl Job {
         index.drop_below_start(port, &self.list, &base).await?;
 
         let live: Vec<TableEntry> =
-            base.table.iter().filter(|entry| is_live(entry, base.start)).copied().collect();
+            base.table.iter().filter(|entry| entry.commit.seq < x && is_live(entry, base.start)).copied().collect();
         for group in live.chunk_by(|left, right| !left.commit.complete && !right.commit.complete) {
             if let [entry] = group
                 && entry.commit.complete

@@ -21,6 +21,8 @@ pub use batch::{InvalidInsertion, split, validate};
 pub use collect::{Garbage, collect};
 pub use compact::{Compaction, Prepared};
 pub use load::{Fetch, Snapshot};
+#[cfg(feature = "mutants")]
+pub use session::abandoned;
 pub use session::{Session, SessionOptions};
 pub use sweep::{SweepReport, sweep_commits, sweep_objects};
 

@@ -86,6 +86,7 @@ impl SessionOptions {
 
 /// One writer instance's state of one list.
 #[derive(Debug)]
+#[cfg_attr(feature = "mutants", derive(Clone))]
 pub struct Session {
     pub(super) list: ListName,
     pub(super) id: SessionId,
@@ -205,6 +206,15 @@ impl Session {
         if (prepared.session != self.id || stale) && rules::kept(Rule::DiscardPrepared) {
             return false;
         }
+        #[cfg(feature = "mutants")]
+        {
+            if !rules::kept(Rule::CollectAfterAcknowledge) {
+                self.garbage = Some(prepared.garbage.clone());
+            }
+            if !rules::kept(Rule::DropAfterAcknowledge) {
+                self.garbage = Some(prepared.garbage.without_commits(&self.list));
+            }
+        }
         self.prepared = Some(prepared);
         true
     }
@@ -231,6 +241,35 @@ impl Session {
 
     pub(super) fn index(&self) -> Option<IndexReference> {
         self.newest.as_ref().and_then(|newest| newest.index)
+    }
+}
+
+/// What a writer would still have that breaks rule 1: tests show what comes of it.
+#[cfg(feature = "mutants")]
+pub mod abandoned {
+    use super::{Session, SessionId};
+    use std::cell::RefCell;
+
+    thread_local! {
+        static LAST: RefCell<Option<Session>> = const { RefCell::new(None) };
+    }
+
+    pub(in crate::plan) fn remember(session: &Session) {
+        LAST.set(Some(session.clone()));
+    }
+
+    /// The session whose PUT was last sent on this thread, as if it were kept after the PUT is given up.
+    pub fn session() -> Option<Session> {
+        LAST.take()
+    }
+
+    impl Session {
+        /// The same state under another session id.
+        #[must_use]
+        pub fn renamed(mut self, id: SessionId) -> Self {
+            self.id = id;
+            self
+        }
     }
 }
 
