@@ -1,0 +1,100 @@
+//! The transport over reqwest: hyper natively, `fetch` on wasm32.
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use http::header::RANGE;
+
+use crate::transport::{BodyCollector, HttpRequest, HttpResponse, Transport, TransportError};
+
+/// Sends requests by [`reqwest`].
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+impl HttpTransport {
+    /// A transport with a client of its own, which keeps connections open for a while.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Invalid`] where the system's TLS set-up cannot be read.
+    pub fn new() -> Result<Self, TransportError> {
+        let builder = reqwest::Client::builder();
+        #[cfg(not(target_arch = "wasm32"))]
+        let builder = builder
+            // A redirect could take credentials to another host; the reader names the right region instead.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(concat!("klstore/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(std::time::Duration::from_secs(5))
+            // Shorter than S3's own, so that a request seldom meets a connection that is just being closed.
+            .pool_idle_timeout(std::time::Duration::from_secs(15));
+        let client = builder
+            .build()
+            .map_err(|error| TransportError::Invalid { reason: error.without_url().to_string() })?;
+        Ok(Self { client })
+    }
+
+    /// A transport over a client that was set up elsewhere (for a proxy, say). It must not follow redirects.
+    pub fn with_client(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+}
+
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+impl Transport for HttpTransport {
+    async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let mut builder = self.client.get(&request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some(range) = &request.range {
+            builder = builder.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        }
+        #[cfg(target_arch = "wasm32")]
+        {
+            builder = builder.fetch_credentials_omit();
+            if request.reload {
+                builder = builder.fetch_cache_reload();
+            }
+        }
+        let mut response = builder.send().await.map_err(connection_error)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = BodyCollector::new(&request, status);
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            if body.push(chunk.map_err(interruption)?)? {
+                break;
+            }
+        }
+        let (body, received) = body.finish();
+        Ok(HttpResponse { status, headers, body, received })
+    }
+}
+
+fn connection_error(error: reqwest::Error) -> TransportError {
+    if error.is_builder() {
+        return TransportError::Invalid { reason: reason(error) };
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    if !error.is_connect() {
+        return interruption(error);
+    }
+    TransportError::Connect { reason: reason(error) }
+}
+
+fn interruption(error: reqwest::Error) -> TransportError {
+    TransportError::Interrupted { reason: reason(error) }
+}
+
+/// The innermost cause says most; the URL is left out, as its query may hold a signature.
+fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
