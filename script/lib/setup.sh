@@ -89,7 +89,7 @@ needs_go_command() {
     alone
     [ -x "$1" ] && return
     command -v go >/dev/null ||
-        fail "no go on the PATH: install Go 1.26 or newer (https://go.dev/dl, macOS: brew install go)"
+        fail "no go on the PATH: install Go 1.25 or newer (https://go.dev/dl, macOS: brew install go)"
     # Into a folder beside it first, so that an interrupted build leaves nothing that looks whole.
     local partial
     partial=$(dirname "$1").partial
@@ -110,7 +110,7 @@ needs_python_environment() {
     command -v python3 >/dev/null ||
         needs_package python3 "Python 3.10 or newer (macOS: brew install python)" python3 python3-venv
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        fail "$(python3 --version) is too old: Python 3.10 or newer is needed"
+        fail "Python 3.10 or newer is needed, and $(command -v python3) is not: $(python3 --version 2>&1)"
     python3 -c 'import venv, ensurepip' 2>/dev/null ||
         needs_package venv "Python's venv and ensurepip modules" python3-venv
     rm -rf "$folder"
