@@ -1,1 +1,3 @@
-//! klstore's conformance suites, models and end-to-end tests.
+//! What klstore's tests share: a store without a network, and actors that can be stopped at every request.
+
+pub mod world;

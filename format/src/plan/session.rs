@@ -155,6 +155,11 @@ impl Session {
         self.newest.as_ref().map_or(0, |newest| newest.next_nonce())
     }
 
+    /// S, the commit that the session builds on; `None` where the list is empty.
+    pub fn newest(&self) -> Option<&CommitHeader> {
+        self.newest.as_deref()
+    }
+
     /// The list that this is a session of.
     pub fn list(&self) -> &ListName {
         &self.list
