@@ -1,0 +1,36 @@
+//! Runs the model to its end, or to the first violation.
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use crate::bounds::Bounds;
+use crate::{Action, Protocol};
+
+/// What a run found.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Different states seen.
+    pub states: usize,
+    /// Steps to the furthest state (breadth first), or of the longest path tried (depth first).
+    pub depth: usize,
+    /// The first violation: the property's name and the steps to it.
+    pub violation: Option<(&'static str, Vec<Action>)>,
+}
+
+fn outcome(checker: &impl Checker<Protocol>) -> Outcome {
+    let violation = checker.discoveries().into_iter().next();
+    Outcome {
+        states: checker.unique_state_count(),
+        depth: checker.max_depth() - 1,
+        violation: violation.map(|(name, path)| (name, path.into_actions())),
+    }
+}
+
+/// Every state within the bounds.
+pub fn explore(bounds: Bounds) -> Outcome {
+    outcome(&Protocol::new(bounds).checker().finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join())
+}
+
+/// A shortest way to a violation; every state where there is none.
+pub fn shortest(bounds: Bounds) -> Outcome {
+    outcome(&Protocol::new(bounds).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join())
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+pub mod bounds;
+pub mod check;
+mod compactor;
+mod index;
+mod model;
+mod properties;
+mod reader;
+mod rules;
+mod short;
+mod state;
+mod sweeper;
+mod world;
+mod writer;
+
+pub use model::{Action, Protocol};
+pub use properties::Violation;
+pub use rules::Rule;
+pub use state::State;
