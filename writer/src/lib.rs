@@ -1,1 +1,37 @@
 //! Appends to klstore lists on S3: the native writer, compaction and collection.
+//!
+//! [`S3StoreWriter`] is where to start; [`blocking`] wraps it for callers without an async runtime. All decisions
+//! are plans of `klstore-format`: this crate carries them out, one request after the other, and decides only when to
+//! wait, when to give up and what to keep in memory.
+
+mod background;
+pub mod blocking;
+mod builder;
+mod driver;
+mod environment;
+mod error;
+mod keyspace;
+mod receipt;
+mod s3;
+mod s3_writer;
+mod sessions;
+mod statistics;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod memory_store;
+
+pub use klstore_format::plan::SweepReport;
+pub use klstore_format::{Insertion, S3StoreConfig};
+
+pub use builder::S3StoreWriterBuilder;
+pub use environment::{Clock, RandomSource, SystemClock, SystemRandom};
+pub use error::WriterError;
+pub use keyspace::CreatedKeyspace;
+pub use receipt::{AppendReceipt, Appended};
+pub use s3::S3ObjectStore;
+pub use s3_writer::S3StoreWriter;
+pub use statistics::WriterStatistics;
+pub use store::{ObjectStore, RetryPolicy, StoreError};
+pub use writer::{DutyReport, StoreWriter};

@@ -1,0 +1,171 @@
+//! Work beside the appends: compactions and collections, a bounded number at once.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use klstore_format::FormatError;
+use klstore_format::plan::{Compaction, Garbage, Plan, collect};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::driver::Driver;
+use crate::error::WriterError;
+
+/// Counts the work under way and bounds it.
+pub(crate) struct Background {
+    driver: Arc<Driver>,
+    active: Arc<watch::Sender<usize>>,
+    compactions: Arc<Semaphore>,
+    collections: Arc<Semaphore>,
+}
+
+/// How a compaction ended.
+pub(crate) type CompactionOutcome = Result<Compaction, WriterError>;
+
+/// A compaction under way. Dropping it stops it: its session is gone, so nothing could publish what it prepares.
+pub(crate) struct RunningCompaction {
+    task: JoinHandle<CompactionOutcome>,
+    finished: watch::Receiver<bool>,
+}
+
+impl RunningCompaction {
+    /// Whether [`Self::outcome`] has something to say at once.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits for the end. Called once more after that it says that the task was stopped.
+    pub(crate) async fn outcome(&mut self) -> CompactionOutcome {
+        (&mut self.task).await.unwrap_or_else(|stopped| {
+            let reason = format!("the compaction was stopped: {stopped}");
+            Err(WriterError::Unavailable { target: "compaction".into(), reason, may_have_appended: false })
+        })
+    }
+
+    /// A future of the end that holds nothing of this.
+    pub(crate) fn finished(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut finished = self.finished.clone();
+        // An error means that the sender is gone, and so the task.
+        async move { drop(finished.wait_for(|finished| *finished).await) }
+    }
+}
+
+impl Drop for RunningCompaction {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Background {
+    pub(crate) fn new(driver: Arc<Driver>, compactions: usize, collections: usize) -> Self {
+        Self {
+            driver,
+            active: Arc::new(watch::Sender::new(0)),
+            compactions: Arc::new(Semaphore::new(compactions.max(1))),
+            collections: Arc::new(Semaphore::new(collections.max(1))),
+        }
+    }
+
+    /// Starts a compaction of `list`.
+    pub(crate) fn compact(
+        &self,
+        list: String,
+        plan: Plan<Result<Compaction, FormatError>>,
+    ) -> RunningCompaction {
+        let (ended, finished) = watch::channel(false);
+        let work = Work::begin(&self.active);
+        let (driver, permits) = (self.driver.clone(), self.compactions.clone());
+        let task = tokio::spawn(async move {
+            let _work = work;
+            let _ended = SetOnDrop(ended);
+            // The semaphore is never closed; without a permit the work is merely not bounded.
+            let _permit = permits.acquire().await.ok();
+            run_compaction(&driver, &list, plan, driver.policy.background_deadline).await
+        });
+        RunningCompaction { task, finished }
+    }
+
+    /// Starts the collection of what a publication of `list` replaced.
+    pub(crate) fn collect(&self, list: String, garbage: Garbage) {
+        let work = Work::begin(&self.active);
+        let (driver, permits) = (self.driver.clone(), self.collections.clone());
+        tokio::spawn(async move {
+            let _work = work;
+            let _permit = permits.acquire().await.ok();
+            run_collection(&driver, &list, garbage).await;
+        });
+    }
+
+    /// Pieces of work under way.
+    pub(crate) fn active(&self) -> usize {
+        *self.active.borrow()
+    }
+
+    /// Waits until no work is under way.
+    pub(crate) async fn idle(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.active.subscribe().wait_for(|active| *active == 0).await;
+    }
+}
+
+/// Carries a compaction out and counts how it ended.
+pub(crate) async fn run_compaction(
+    driver: &Driver,
+    list: &str,
+    plan: Plan<Result<Compaction, FormatError>>,
+    limit: std::time::Duration,
+) -> CompactionOutcome {
+    let outcome = match driver.run(plan, limit).await {
+        Ok(outcome) => outcome.map_err(WriterError::from),
+        Err(given_up) => Err(WriterError::given_up(list, given_up)),
+    };
+    match &outcome {
+        Ok(Compaction::Prepared(_)) => driver.counters.compactions.add(1),
+        Ok(Compaction::NothingToDo) => {}
+        Ok(Compaction::GaveUp { object }) => {
+            driver.counters.failed_compactions.add(1);
+            tracing::info!(list, object, "gave up a compaction: the object is gone or another one; tried again later");
+        }
+        Err(error) => {
+            driver.counters.failed_compactions.add(1);
+            tracing::warn!(list, %error, "a compaction failed; tried again later");
+        }
+    }
+    outcome
+}
+
+/// Collects, and counts how it went. Rule 9: what is lost here is found by a sweep.
+pub(crate) async fn run_collection(driver: &Driver, list: &str, garbage: Garbage) {
+    let objects = garbage.stubs().len() + garbage.deletes().len();
+    match driver.run(collect(garbage), driver.policy.background_deadline).await {
+        Ok(()) => driver.counters.collected.add(objects as u64),
+        Err(given_up) => {
+            driver.counters.failed_collections.add(1);
+            tracing::warn!(list, objects, error = %given_up.error, "a collection failed; a sweep finds what it left");
+        }
+    }
+}
+
+/// Counted as active while it lives.
+struct Work(Arc<watch::Sender<usize>>);
+
+impl Work {
+    fn begin(active: &Arc<watch::Sender<usize>>) -> Self {
+        active.send_modify(|active| *active += 1);
+        Self(active.clone())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.send_modify(|active| *active -= 1);
+    }
+}
+
+struct SetOnDrop(watch::Sender<bool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}

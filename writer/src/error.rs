@@ -1,0 +1,162 @@
+//! What can go wrong, by what the caller should do about it.
+
+use klstore_credentials::CredentialsError;
+use klstore_format::config::ConfigError;
+use klstore_format::plan::InvalidInsertion;
+use klstore_format::{CorruptObject, FormatError, NameError};
+use thiserror::Error;
+
+use crate::driver::DriveError;
+use crate::receipt::Appended;
+use crate::store::StoreError;
+
+/// Why a writer could not do what it was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WriterError {
+    /// Create the keyspace first.
+    #[error("keyspace `{keyspace}` does not exist: create it first, or check bucket and prefix")]
+    KeyspaceNotFound {
+        /// Its name.
+        keyspace: String,
+    },
+    /// Use the keyspace that exists, or another name.
+    #[error("keyspace `{keyspace}` already exists: use it as it is, or choose another name")]
+    KeyspaceAlreadyExists {
+        /// Its name.
+        keyspace: String,
+    },
+    /// Fix the name of keyspace or key.
+    #[error(transparent)]
+    InvalidName(#[from] NameError),
+    /// Fix the item; nothing of the batch was appended.
+    #[error(transparent)]
+    InvalidInsertion(#[from] InvalidInsertion),
+    /// Fix the settings.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// Say where the credentials are.
+    #[error(transparent)]
+    Credentials(CredentialsError),
+    /// Fix credentials, permissions, region, bucket or clock, as the message says.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Use another store: this one cannot keep two writers apart.
+    #[error(
+        "the store is not safe to write to: {reason}. klstore needs `PUT` with `If-None-Match: *` to refuse a name \
+         that exists (412); use a store or server version that does"
+    )]
+    UnsafeStore {
+        /// What the probe saw.
+        reason: String,
+    },
+    /// Try again: the store did not answer in time.
+    #[error("the store was not available for `{target}`: {reason}. {}", if *.may_have_appended {
+        "Items may have been appended all the same: append them again with their nonces, which drops duplicates, \
+         or read the list's end first"
+    } else {
+        "Nothing of this commit was written: try again"
+    })]
+    Unavailable {
+        /// Keyspace and key, or the keyspace.
+        target: String,
+        /// The last thing that went wrong.
+        reason: String,
+        /// Whether the commit under way may have taken effect, or may yet.
+        may_have_appended: bool,
+    },
+    /// Try again later: other writers kept changing the list.
+    #[error("list `{list}` kept changing under this writer: let one writer at a time append to a key. \
+             What was under way may have been appended: append it again with its nonces, which drops duplicates")]
+    Contended {
+        /// Keyspace and key.
+        list: String,
+    },
+    /// Report it: an object is damaged or foreign. Nothing was written on top of it.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptObject),
+    /// Upgrade, or use a better store, as the message says.
+    #[error(transparent)]
+    Format(FormatError),
+    /// Go on with the rest of the batch, from insertion number `insertions_done`, once the cause is dealt with.
+    #[error(
+        "of the batch for `{list}` the first {insertions_done} insertions are done ({} appended, {} duplicates), \
+         the rest is not: {cause}", .appended.appended_count, .appended.duplicate_count
+    )]
+    PartlyAppended {
+        /// Keyspace and key.
+        list: String,
+        /// Insertions from the start of the batch that are in the list for certain.
+        insertions_done: usize,
+        /// What those did.
+        appended: Appended,
+        /// What stopped the rest.
+        #[source]
+        cause: Box<WriterError>,
+    },
+    /// Call the blocking writer from a thread without an async runtime, or use the async one.
+    #[error("the blocking writer was called inside an async runtime, where it would stop other tasks: use S3StoreWriter there")]
+    BlockingInsideRuntime,
+    /// The blocking writer's own runtime could not be started.
+    #[error("the blocking writer could not start its threads: {reason}")]
+    NoRuntime {
+        /// The operating system's words.
+        reason: String,
+    },
+}
+
+impl WriterError {
+    /// What was appended before the error: nothing, but for a batch that took several commits.
+    pub fn appended(&self) -> Option<&Appended> {
+        match self {
+            Self::PartlyAppended { appended, .. } => Some(appended),
+            _ => None,
+        }
+    }
+
+    /// The error itself; of a batch that was cut short, what stopped it.
+    pub fn cause(&self) -> &WriterError {
+        match self {
+            Self::PartlyAppended { cause, .. } => cause,
+            other => other,
+        }
+    }
+
+    /// Whether the same call may succeed later without anything being fixed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.cause(), Self::Unavailable { .. } | Self::Contended { .. })
+    }
+
+    /// The error of a plan for `target` that was given up.
+    pub(crate) fn given_up(target: &str, given_up: DriveError) -> Self {
+        match given_up.error {
+            error @ StoreError::Unavailable { .. } => Self::Unavailable {
+                target: target.to_owned(),
+                reason: error.to_string(),
+                may_have_appended: given_up.uncertain,
+            },
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<CredentialsError> for WriterError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Configuration(error) => Self::Configuration(error),
+            other => Self::Credentials(other),
+        }
+    }
+}
+
+impl From<FormatError> for WriterError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Name(error) => Self::InvalidName(error),
+            FormatError::Corrupt(error) => Self::Corrupt(error),
+            FormatError::KeyspaceNotFound { keyspace } => Self::KeyspaceNotFound { keyspace },
+            FormatError::Contended { list, .. } => Self::Contended { list },
+            other => Self::Format(other),
+        }
+    }
+}
