@@ -340,3 +340,84 @@ fn parse_hex(digits: &str, length: usize) -> Option<u128> {
         && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if strict { u128::from_str_radix(digits, 16).ok() } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_name_comes_back(name in ".{1,80}") {
+            let escaped = escape(&name);
+            prop_assert!(escaped.bytes().all(|byte| is_plain(byte) || byte == b'~'));
+            prop_assert_eq!(unescape(&escaped), Some(name));
+        }
+
+        #[test]
+        fn only_what_escape_writes_is_unescaped(text in "[~A-Fa-f0-9.é/]{0,12}") {
+            if let Some(name) = unescape(&text) {
+                prop_assert_eq!(escape(&name), text);
+            }
+        }
+
+        #[test]
+        fn object_names_come_back_and_sort(one: u64, other: u64, id: u128) {
+            let list = ListName::new(&Prefix::new("p")?, "a b", "c/d")?;
+            prop_assert_eq!(list.parse_commit(&list.commit(one)), Some(one));
+            // The newest commit is listed first.
+            prop_assert_eq!(one.cmp(&other), list.commit(other).cmp(&list.commit(one)));
+            let id = ObjectId { x: one, id };
+            prop_assert_eq!(list.parse_segment(&list.segment(id)), Some(id));
+            prop_assert_eq!(list.parse_index_page(&list.index_page(id)), Some(id));
+            prop_assert_eq!(list.parse_index_page(&list.segment(id)), None);
+            prop_assert!(list.segment(id).starts_with(&list.segments()));
+            prop_assert!(list.index_page(id).starts_with(&list.index_pages()));
+            prop_assert!(list.commit(one).starts_with(&list.commits()));
+        }
+    }
+
+    #[test]
+    fn names_on_the_edge() {
+        assert_eq!(escape("."), "~2E");
+        assert_eq!(escape("..."), "...");
+        assert_eq!(unescape("~2e"), None);
+        assert_eq!(unescape("~41"), None);
+        assert_eq!(unescape("~FF"), None);
+        assert_eq!(unescape("a~2"), None);
+        assert_eq!(unescape("~+A"), None);
+        assert_eq!(KeyName::new(""), Err(NameError::Empty { what: "key" }));
+        assert!(KeyspaceName::new(&"a".repeat(255)).is_ok());
+        assert!(KeyName::new(&"ü".repeat(42)).is_ok());
+        let error = KeyName::new(&"ü".repeat(43)).unwrap_err();
+        assert!(matches!(error, NameError::TooLong { bytes: 258, limit: 255, .. }), "{error}");
+        let list = ListName::new(&Prefix::default(), "k", "l").unwrap();
+        for foreign in [
+            "k/lists/l/log/",
+            "k/lists/l/log/FFFFFFFFFFFFFFFF",
+            "k/lists/l2/log/ffffffffffffffff",
+            "é",
+        ] {
+            assert_eq!(list.parse_commit(foreign), None, "{foreign}");
+        }
+        assert_eq!(
+            list.keyspace_object(),
+            keyspace_object(&Prefix::default(), &KeyspaceName::new("k").unwrap())
+        );
+    }
+
+    #[test]
+    fn prefixes() {
+        assert_eq!(Prefix::new("").unwrap().as_str(), "");
+        assert_eq!(Prefix::new("a/b.c/").unwrap().as_str(), "a/b.c/");
+        for refused in
+            ["/", "/a", "a//", "a/../b", "./a", "ü", "a b", "a~b", &"a".repeat(MAX_PREFIX_BYTES)]
+        {
+            assert!(matches!(Prefix::new(refused), Err(NameError::Prefix { .. })), "{refused}");
+        }
+        // The longest object name stays within what S3 takes.
+        let prefix = Prefix::new(&"p".repeat(MAX_PREFIX_BYTES - 1)).unwrap();
+        let list = ListName::new(&prefix, &"k".repeat(255), &"l".repeat(255)).unwrap();
+        assert!(list.segment(ObjectId { x: 0, id: 0 }).len() <= 1_024);
+    }
+}

@@ -470,3 +470,6 @@ fn slice(object_part: &Bytes, base: u64, entry: &BlockEntry) -> Option<Bytes> {
     let end = start.checked_add(usize::try_from(entry.length).ok()?)?;
     (end <= object_part.len()).then(|| object_part.slice(start..end))
 }
+
+#[cfg(test)]
+mod tests;

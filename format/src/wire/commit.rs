@@ -15,13 +15,14 @@ use thiserror::Error;
 
 use super::Malformed;
 use super::block::{BlockEntry, BlockOptions, encode_blocks};
+pub use super::commit_table::TableEntry;
+use super::commit_table::{read_table, write_table};
 use super::compression::Codec;
 use super::cursor::{Reader, Write};
 use super::directory::{read_directory, shift, stored_bytes, write_directory};
 use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId};
 use super::preamble::{Header, HeaderWriter, Kind};
 use super::run::Run;
-use super::session_table::SessionTable;
 use crate::item::Item;
 use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_TABLE_ENTRIES};
 
@@ -46,23 +47,6 @@ pub struct IndexReference {
     /// Its name parts.
     pub id: ObjectId,
     /// Its bytes.
-    pub length: u64,
-}
-
-/// What the newest commit knows of an earlier one that the index does not cover yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableEntry {
-    /// Which commit.
-    pub commit: CommitIdentity,
-    /// Its own items.
-    pub run: Run,
-    /// Offset of the first item that it carries; `run.first` where it carries none.
-    pub carry_first: u64,
-    /// Bytes of its header.
-    pub header_length: u32,
-    /// Bytes of header and own blocks.
-    pub own_length: u64,
-    /// Bytes of the whole object.
     pub length: u64,
 }
 
@@ -393,79 +377,6 @@ impl Totals {
         Self { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
 }
 
-fn write_table(table: &[TableEntry], reference: &Run, out: &mut Vec<u8>) {
-    let sessions = SessionTable::of(table.iter().map(|entry| entry.commit.session));
-    sessions.write(out);
-    reference.write_state(out);
-    let (mut before, mut next_put_id) = (*reference, 0u64);
-    for entry in table {
-        let flags = u64::from(entry.commit.handover) | u64::from(entry.commit.complete) << 1;
-        out.put_varint(sessions.index(entry.commit.session) << 2 | flags);
-        out.put_signed(entry.commit.put_id.wrapping_sub(next_put_id) as i64);
-        entry.run.write_after(&before, out);
-        out.put_varint(entry.run.first.wrapping_sub(entry.carry_first));
-        out.put_varint(u64::from(entry.header_length));
-        out.put_varint(entry.own_length.wrapping_sub(u64::from(entry.header_length)));
-        out.put_varint(entry.length.wrapping_sub(entry.own_length));
-        (before, next_put_id) = (entry.run, entry.commit.put_id.wrapping_add(1));
-    }
-}
-
-fn read_table(
-    covered: u64,
-    seq: u64,
-    mut section: Reader<'_>,
-) -> Result<Vec<TableEntry>, Malformed> {
-    const LENGTHS: Malformed = Malformed::Corrupt("a length in its table is impossible");
-    let sessions = SessionTable::read(&mut section, MAX_TABLE_ENTRIES)?;
-    let mut before = Run::read_state(&mut section)?;
-    let mut next_put_id = 0u64;
-    let mut table =
-        Vec::with_capacity(usize::try_from(seq - covered).unwrap_or(0).min(MAX_TABLE_ENTRIES));
-    for seq in covered..seq {
-        let session_and_flags = section.varint()?;
-        let put_id = next_put_id.wrapping_add(section.signed()? as u64);
-        let run = Run::read_after(&before, &mut section)?;
-        if run.count > MAX_COMMIT_ITEMS as u64 {
-            return Err(Malformed::Corrupt(
-                "a commit in its table has more items than the format allows",
-            ));
-        }
-        let carry_first = run.first.checked_sub(section.varint()?).ok_or(LENGTHS)?;
-        let header_length = section.varint_u32()?;
-        let own_length = u64::from(header_length).checked_add(section.varint()?).ok_or(LENGTHS)?;
-        let length = own_length.checked_add(section.varint()?).ok_or(LENGTHS)?;
-        if header_length as usize > MAX_HEADER_BYTES
-            || (run.count == 0) != (own_length == u64::from(header_length))
-        {
-            return Err(LENGTHS);
-        }
-        let commit = CommitIdentity {
-            seq,
-            session: sessions.get(session_and_flags >> 2)?,
-            put_id,
-            handover: session_and_flags & 1 != 0,
-            complete: session_and_flags & 2 != 0,
-        };
-        table.push(TableEntry { commit, run, carry_first, header_length, own_length, length });
-        (before, next_put_id) = (run, put_id.wrapping_add(1));
-    }
-    section.finish()?;
-    Ok(table)
-}
-
-impl TableEntry {
-    /// Whether it means the commit of this header, and not another of the same name (PROTOCOL rule 12).
-    pub fn matches(&self, header: &CommitHeader) -> bool {
-        self.commit == header.commit && self.run == header.run
-    }
-
-    /// Whose the commit's blocks are.
-    pub fn owner(&self, list: &ListHash) -> BlockOwner {
-        BlockOwner::of_commit(list, &self.commit)
-    }
-}
-
 /// A commit ready to be PUT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedCommit {
@@ -526,3 +437,6 @@ pub fn encode_commit(
     body.extend_from_slice(&blocks);
     Ok(EncodedCommit { header, body: body.into() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,3 +178,166 @@ fn read_leaves(before: &Run, mut section: Reader<'_>) -> Result<Vec<LeafReferenc
     section.finish()?;
     Ok(leaves)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{
+        self, changes, entries, forged, list, no_damage_is_believed, object_id, runs,
+    };
+    use super::super::identity::SessionId;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn leaves(before: Run) -> impl Strategy<Value = Vec<LeafReference>> {
+        let parts = prop::collection::vec((object_id(), 0..MAX_PAGE_BYTES, 1..=1_024u32), 10);
+        (runs(before, 1, 0..10), parts).prop_map(|(runs, parts)| {
+            let leaf = |(run, (id, length, entries))| LeafReference { id, length, entries, run };
+            runs.into_iter().zip(parts).map(leaf).collect()
+        })
+    }
+
+    fn page() -> impl Strategy<Value = HeadPage> {
+        let index = arbitrary::state()
+            .prop_flat_map(|before| (Just(before), leaves(before)))
+            .prop_flat_map(|(before, leaves)| {
+                let open = leaves.last().map_or(before, |leaf| leaf.run.after());
+                (Just(before), Just(leaves), entries(open, 0..12))
+            });
+        let handovers =
+            prop::collection::btree_map(any::<u64>(), (0..5u128).prop_map(SessionId), 0..20);
+        let page = (object_id(), 0..9_000u64, 1..8_000u32);
+        let ledger_pages = prop::collection::btree_map(any::<u64>(), page, 0..9);
+        (index, handovers, ledger_pages, object_id()).prop_map(
+            |((before, leaves, open), handovers, ledger_pages, id)| HeadPage {
+                list: list(),
+                id,
+                before,
+                leaves,
+                open,
+                ledger_pages: ledger_pages
+                    .into_iter()
+                    .map(|(first_seq, (id, length, count))| LedgerReference {
+                        id,
+                        length,
+                        first_seq,
+                        count,
+                    })
+                    .collect(),
+                handovers: handovers
+                    .into_iter()
+                    .map(|(seq, session)| Handover { seq, session })
+                    .collect(),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_page_comes_back(page in page()) {
+            let bytes = page.encode().unwrap();
+            prop_assert_eq!(&HeadPage::decode(&bytes, &page.list, page.id).unwrap(), &page);
+            let another = ObjectId { x: page.id.x, id: !page.id.id };
+            prop_assert!(HeadPage::decode(&bytes, &page.list, another).is_err());
+        }
+
+        #[test]
+        fn a_forged_page_is_an_error_or_without_gaps(page in page(), changes in changes()) {
+            let bytes = forged(&page.encode().unwrap(), &changes);
+            if let Ok(read) = HeadPage::decode(&bytes, &page.list, page.id) {
+                let mut end = read.before.first;
+                let runs = read.leaves.iter().map(|leaf| leaf.run).chain(read.open.iter().map(|entry| entry.run));
+                for run in runs {
+                    prop_assert_eq!(run.first, end);
+                    end = run.end();
+                }
+            }
+        }
+
+        #[test]
+        fn a_block_takes_at_most_ten_bytes_of_index(steps in prop::collection::vec((0..2_000i64, 60..140usize), 4_000)) {
+            // A telemetry list: one item every second or so, numbered, about 100 bytes each.
+            let mut timestamp = 1_357_000_000_000;
+            let items: Vec<_> = steps.into_iter().zip(0..).map(|((step, length), offset)| {
+                timestamp += step;
+                let value = vec![offset as u8; length].into();
+                crate::Item { offset, timestamp, nonce: Some(u128::from(offset)), value }
+            }).collect();
+            let id = ObjectId { x: 100, id: 1 << 127 };
+            let before = Run::empty(0, 1_357_000_000_000, 0);
+            let segment = super::super::segment::encode_segment(&list(), id, &before, &items, true, &Default::default());
+            let (header, length) = (&segment.header, segment.header.length());
+            let source = Source::Segment { id, complete: true };
+            let entry = IndexEntry {
+                source, run: header.run, header_length: header.header_length, length, blocks: header.blocks.clone(),
+            };
+            let blocks = entry.blocks.len();
+            prop_assert!(blocks > 10);
+            let page = |open| HeadPage { list: list(), id, before, leaves: vec![], open, ledger_pages: vec![], handovers: vec![] };
+            let with = page(vec![entry.clone()]).encode().unwrap().len();
+            let without = page(vec![IndexEntry { blocks: entry.blocks[..1].to_vec(), ..entry }]).encode().unwrap().len();
+            prop_assert!(with - without <= 10 * (blocks - 1), "{} bytes for {} blocks", with - without, blocks - 1);
+        }
+    }
+
+    #[test]
+    fn no_damage_of_a_head_page_is_believed() {
+        let run = |before: &Run, count| Run {
+            count,
+            min_timestamp: 3,
+            max_timestamp: 9,
+            running_max_timestamp: 9,
+            value_bytes: 5,
+            ..before.after()
+        };
+        let before = Run::empty(40, 4, 17);
+        let leaf_run = run(&before, 60);
+        let entry_run = run(&leaf_run, 1);
+        let owner = super::super::identity::BlockOwner([0; 8]);
+        let item =
+            crate::Item { offset: 100, timestamp: 3, nonce: None, value: Bytes::from("value") };
+        let blocks = super::super::block::encode_blocks(
+            owner,
+            &leaf_run,
+            &[item],
+            &Default::default(),
+            60,
+            &mut Vec::new(),
+        );
+        let id = ObjectId { x: 5, id: 6 };
+        let page = HeadPage {
+            list: list(),
+            id,
+            before,
+            leaves: vec![LeafReference { id, length: 90, entries: 2, run: leaf_run }],
+            open: vec![IndexEntry {
+                source: Source::Segment { id, complete: false },
+                run: entry_run,
+                header_length: 60,
+                length: blocks[0].end_position(),
+                blocks,
+            }],
+            ledger_pages: vec![LedgerReference { id, length: 70, first_seq: 0, count: 1 }],
+            handovers: vec![Handover { seq: 4, session: SessionId(1) }],
+        };
+        no_damage_is_believed(&page.encode().unwrap(), |bytes| {
+            HeadPage::decode(bytes, &list(), id)
+        });
+    }
+
+    #[test]
+    fn a_page_that_readers_would_refuse_is_not_written() {
+        let handovers = (0..65).map(|seq| Handover { seq, session: SessionId(0) }).collect();
+        let before = Run::empty(0, i64::MIN, 0);
+        let id = ObjectId { x: 1, id: 1 };
+        let page = HeadPage {
+            list: list(),
+            id,
+            before,
+            leaves: vec![],
+            open: vec![],
+            ledger_pages: vec![],
+            handovers,
+        };
+        assert_eq!(page.encode(), Err(PageTooLarge { what: "handovers", count: 65, limit: 64 }));
+    }
+}

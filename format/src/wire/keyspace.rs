@@ -82,3 +82,47 @@ impl KeyspaceObject {
 struct Version {
     format_version: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "flights/keyspace.json";
+
+    #[test]
+    fn a_keyspace_comes_back() {
+        let name = KeyspaceName::new("flüge \"2013\"").unwrap();
+        let bytes = KeyspaceObject::encode(&name, -5);
+        let read = KeyspaceObject::decode(&bytes, NAME).unwrap();
+        assert_eq!(read.keyspace, name.as_str());
+        assert_eq!((read.created_timestamp, read.format_version), (-5, 1));
+    }
+
+    #[test]
+    fn what_is_newer_or_not_a_keyspace_is_refused() {
+        let newer = br#"{"format_version":2,"shape":"unheard of"}"#;
+        let error = KeyspaceObject::decode(newer, NAME).unwrap_err();
+        assert!(
+            matches!(error, FormatError::UnsupportedVersion { found: 2, supported: 1, .. }),
+            "{error}"
+        );
+        let map = br#"{"format_version":1,"layout":"map","keyspace":"a","created_timestamp":0}"#;
+        let error = KeyspaceObject::decode(map, NAME).unwrap_err();
+        assert!(
+            matches!(&error, FormatError::UnsupportedLayout { layout, .. } if layout == "map"),
+            "{error}"
+        );
+        let long = vec![b' '; MAX_KEYSPACE_OBJECT_BYTES + 1];
+        for corrupt in [
+            &b""[..],
+            b"{}",
+            b"[]",
+            b"\xff",
+            br#"{"format_version":0}"#,
+            br#"{"format_version":1}"#,
+            &long,
+        ] {
+            assert!(matches!(KeyspaceObject::decode(corrupt, NAME), Err(FormatError::Corrupt(_))));
+        }
+    }
+}

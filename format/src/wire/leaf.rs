@@ -60,3 +60,48 @@ impl LeafPage {
         Ok(Self { list: *list, id, entries })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{
+        changes, entries, forged, list, no_damage_is_believed, object_id, state,
+    };
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    fn page() -> impl Strategy<Value = LeafPage> {
+        (state().prop_flat_map(|before| entries(before, 1..12)), object_id())
+            .prop_map(|(entries, id)| LeafPage { list: list(), id, entries })
+    }
+
+    proptest! {
+        #[test]
+        fn a_leaf_page_comes_back(page in page()) {
+            let bytes = page.encode().unwrap();
+            prop_assert_eq!(LeafPage::decode(&bytes, &page.list, page.id).unwrap(), page);
+        }
+
+        #[test]
+        fn a_forged_page_is_an_error_or_without_gaps(page in page(), changes in changes()) {
+            if let Ok(read) = LeafPage::decode(&forged(&page.encode().unwrap(), &changes), &page.list, page.id) {
+                for pair in read.entries.windows(2) {
+                    prop_assert_eq!(pair[0].run.end(), pair[1].run.first);
+                }
+                for entry in read.entries {
+                    let items: u64 = entry.blocks.iter().map(|block| u64::from(block.count)).sum();
+                    prop_assert_eq!(items, entry.run.count);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_of_a_leaf_page_is_believed() {
+        let page = page().new_tree(&mut TestRunner::deterministic()).unwrap().current();
+        no_damage_is_believed(&page.encode().unwrap(), |bytes| {
+            LeafPage::decode(bytes, &list(), page.id)
+        });
+    }
+}

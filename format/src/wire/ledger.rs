@@ -140,3 +140,50 @@ pub(super) fn read_references(mut section: Reader<'_>) -> Result<Vec<LedgerRefer
     section.finish()?;
     Ok(pages)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{changes, forged, list, no_damage_is_believed, object_id};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn page() -> impl Strategy<Value = LedgerPage> {
+        let session = prop_oneof![0..5u128, any::<u128>()].prop_map(SessionId);
+        let seq = prop_oneof![0..300u64, any::<u64>(), Just(u64::MAX)];
+        (prop::collection::btree_map(seq, session, 0..100), object_id()).prop_map(
+            |(handovers, id)| {
+                let handovers =
+                    handovers.into_iter().map(|(seq, session)| Handover { seq, session }).collect();
+                LedgerPage { list: list(), id, handovers }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_ledger_page_comes_back(page in page()) {
+            let bytes = page.encode().unwrap();
+            prop_assert_eq!(LedgerPage::decode(&bytes, &page.list, page.id).unwrap(), page);
+        }
+
+        #[test]
+        fn a_forged_page_is_an_error_or_in_order(page in page(), changes in changes()) {
+            if let Ok(read) = LedgerPage::decode(&forged(&page.encode().unwrap(), &changes), &page.list, page.id) {
+                prop_assert!(read.handovers.is_sorted_by(|one, other| one.seq < other.seq));
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_of_a_ledger_page_is_believed() {
+        let id = ObjectId { x: 9, id: 10 };
+        let handovers = (0..9).map(|number| Handover {
+            seq: number * number,
+            session: SessionId(u128::from(number) % 3),
+        });
+        let page = LedgerPage { list: list(), id, handovers: handovers.collect() };
+        no_damage_is_believed(&page.encode().unwrap(), |bytes| {
+            LedgerPage::decode(bytes, &list(), id)
+        });
+    }
+}

@@ -3,8 +3,11 @@
 //! Every decoder bounds each length before it allocates, checks the checksum before it believes, and answers a
 //! [`Malformed`] that the caller turns into an error with the object's name.
 
+#[cfg(test)]
+mod arbitrary;
 pub mod block;
 pub mod commit;
+mod commit_table;
 pub mod compression;
 pub mod cursor;
 mod directory;

@@ -124,3 +124,52 @@ impl Run {
         Ok(run)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{items_after_any_state, runs, state};
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn runs_come_back_after_the_true_state_and_after_their_reference(
+            (before, runs) in state().prop_flat_map(|before| (Just(before), runs(before, 0, 1..9)))
+        ) {
+            let mut out = Vec::new();
+            before.write_state(&mut out);
+            let mut last = before;
+            for run in &runs {
+                run.write_after(&last, &mut out);
+                run.reference().write_state(&mut out);
+                run.write_after(&run.reference(), &mut out);
+                last = *run;
+            }
+            let mut reader = Reader::new(&out);
+            let mut last = Run::read_state(&mut reader).unwrap();
+            prop_assert_eq!(last, before);
+            for run in runs {
+                last = Run::read_after(&last, &mut reader).unwrap();
+                prop_assert_eq!(last, run);
+                let reference = Run::read_state(&mut reader).unwrap();
+                prop_assert_eq!(Run::read_after(&reference, &mut reader).unwrap(), run);
+            }
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+
+        #[test]
+        fn pushing_items_is_joining_their_runs((before, items) in items_after_any_state(0..40), cut in 0..40usize) {
+            let (one, other) = items.split_at(cut.min(items.len()));
+            let mut whole = before;
+            items.iter().for_each(|item| whole.push(item));
+            let mut joined = before;
+            one.iter().for_each(|item| joined.push(item));
+            let mut next = joined.after();
+            other.iter().for_each(|item| next.push(item));
+            prop_assert_eq!(next.first, joined.end());
+            joined.join(&next);
+            prop_assert_eq!(joined, whole);
+            prop_assert_eq!(whole.min_timestamp, items.iter().map(|item| item.timestamp).min().unwrap_or(i64::MAX));
+        }
+    }
+}

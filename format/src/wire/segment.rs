@@ -107,3 +107,69 @@ pub fn encode_segment(
     let header = SegmentHeader { list: *list, id, run, complete, blocks: entries, header_length };
     EncodedSegment { header, body: body.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{
+        changes, forged, items_after_any_state, list, no_damage_is_believed, object_id, options,
+    };
+    use super::super::block::decode_blocks;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(bytes: &Bytes) -> Result<(SegmentHeader, Vec<Item>), Malformed> {
+        let header = SegmentHeader::decode(bytes, &list())?;
+        let mut items = Vec::new();
+        decode_blocks(bytes, 0, &header.blocks, header.owner(), &mut items)?;
+        Ok((header, items))
+    }
+
+    proptest! {
+        #[test]
+        fn a_segment_comes_back(
+            (before, items) in items_after_any_state(1..200), id in object_id(), complete: bool, options in options(),
+        ) {
+            let encoded = encode_segment(&list(), id, &before, &items, complete, &options);
+            let (header, read) = read(&encoded.body).unwrap();
+            prop_assert_eq!(&header, &encoded.header);
+            prop_assert_eq!(read, items);
+            prop_assert_eq!((header.id, header.complete), (id, complete));
+            prop_assert_eq!(header.length(), encoded.body.len() as u64);
+        }
+
+        #[test]
+        fn a_forged_header_is_an_error_or_keeps_the_rules(
+            (before, items) in items_after_any_state(1..60), options in options(), changes in changes(),
+        ) {
+            let id = ObjectId { x: 1, id: 2 };
+            let body = encode_segment(&list(), id, &before, &items, true, &options).body;
+            if let Ok(header) = SegmentHeader::decode(&forged(&body, &changes), &list()) {
+                let items: u64 = header.blocks.iter().map(|block| u64::from(block.count)).sum();
+                prop_assert_eq!(items, header.run.count);
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_of_a_segment_is_believed() {
+        let items: Vec<_> = (0..6)
+            .map(|offset| Item {
+                offset,
+                timestamp: 9 - offset as i64,
+                nonce: None,
+                value: vec![1; 90].into(),
+            })
+            .collect();
+        let options = BlockOptions { plain_bytes: 300, ..BlockOptions::default() };
+        let encoded = encode_segment(
+            &list(),
+            ObjectId { x: 7, id: 8 },
+            &Run::empty(0, i64::MIN, 0),
+            &items,
+            true,
+            &options,
+        );
+        assert!(encoded.header.blocks.len() > 1);
+        no_damage_is_believed(&encoded.body, read);
+    }
+}

@@ -158,3 +158,64 @@ impl Token {
         Ok(Self { order, next, end, index, place, page_bytes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::{list, object_id};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token() -> impl Strategy<Value = Token> {
+        let index = prop::option::of((object_id(), any::<u64>()))
+            .prop_map(|index| index.map(|(id, length)| IndexReference { id, length }));
+        let place =
+            prop_oneof![
+                Just(None),
+                (object_id(), any::<u64>())
+                    .prop_map(|(id, position)| Some(Place::Segment { id, position })),
+                any::<(u64, [u8; 8], u64)>().prop_map(|(seq, owner, position)| Some(
+                    Place::Commit { seq, owner: BlockOwner(owner), position }
+                )),
+            ];
+        (any::<(bool, u64, u64, u32)>(), index, place).prop_map(
+            |((backwards, next, end, page_bytes), index, place)| {
+                let order =
+                    if backwards { IterationOrder::Backwards } else { IterationOrder::Forwards };
+                Token { order, next, end, index, place, page_bytes }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_comes_back_to_its_list_and_order_alone(token in token()) {
+            let text = token.encode(&list());
+            prop_assert!(text.len() <= MAX_TOKEN_CHARACTERS);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+            prop_assert_eq!(Token::decode(&text, &list(), token.order), Ok(token));
+            let other_order = match token.order {
+                IterationOrder::Forwards => IterationOrder::Backwards,
+                IterationOrder::Backwards => IterationOrder::Forwards,
+            };
+            let reason = |read: Result<Token, InvalidContinuation>| read.map_err(|error| error.reason);
+            prop_assert_eq!(reason(Token::decode(&text, &list(), other_order)), Err("it is of the other order"));
+            let other_list = ListHash::of("flights", "another");
+            prop_assert_eq!(reason(Token::decode(&text, &other_list, token.order)), Err("it is of another list"));
+        }
+
+        #[test]
+        fn any_text_is_refused(text in ".{0,300}") {
+            prop_assert!(Token::decode(&text, &list(), IterationOrder::Forwards).is_err());
+        }
+
+        #[test]
+        fn a_changed_token_is_refused(token in token(), at in any::<prop::sample::Index>(), character in "[A-Za-z0-9_=-]") {
+            let text = token.encode(&list());
+            let at = at.index(text.len());
+            let changed = format!("{}{character}{}", &text[..at], &text[at + 1..]);
+            prop_assume!(changed != text);
+            prop_assert!(Token::decode(&changed, &list(), token.order).is_err());
+            prop_assert!(Token::decode(&text[..at], &list(), token.order).is_err());
+        }
+    }
+}

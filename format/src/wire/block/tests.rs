@@ -1,0 +1,155 @@
+use super::*;
+use crate::wire::arbitrary::{items_after_any_state, no_damage_is_believed, options};
+use proptest::prelude::*;
+
+const OWNER: BlockOwner = BlockOwner(*b"somebody");
+
+fn item(offset: u64, value: impl Into<Bytes>) -> Item {
+    Item { offset, timestamp: 0, nonce: None, value: value.into() }
+}
+
+fn start() -> Run {
+    Run::empty(0, i64::MIN, 0)
+}
+
+proptest! {
+    #[test]
+    fn items_come_back((before, items) in items_after_any_state(0..300), options in options(), position in 0..1u64 << 40) {
+        let mut out = vec![9; 3];
+        let entries = encode_blocks(OWNER, &before, &items, &options, position, &mut out);
+        let bytes = Bytes::from(out).slice(3..);
+        let mut read = Vec::new();
+        decode_blocks(&bytes, position, &entries, OWNER, &mut read).unwrap();
+        prop_assert_eq!(&read, &items);
+
+        // The entries tile the bytes, and say what a seek needs.
+        let (mut at, mut state, mut rest) = (position, before, &items[..]);
+        for entry in &entries {
+            let (own, after) = rest.split_at(entry.count as usize);
+            prop_assert_eq!((entry.position, entry.first), (at, state.end()));
+            own.iter().for_each(|item| state.push(item));
+            prop_assert_eq!(entry.running_max_timestamp, state.running_max_timestamp);
+            prop_assert_eq!(entry.next_nonce, state.next_nonce);
+            prop_assert!(entry.count == 1 || own.iter().map(plain_size).sum::<usize>() <= 2 * options.plain_bytes + 64);
+            (at, rest) = (entry.end_position(), after);
+        }
+        prop_assert_eq!(at - position, bytes.len() as u64);
+    }
+
+    #[test]
+    fn blocks_are_found_from_either_end((before, items) in items_after_any_state(1..200), options in options()) {
+        let mut out = Vec::new();
+        let entries = encode_blocks(OWNER, &before, &items, &options, 0, &mut out);
+        let bytes = Bytes::from(out);
+        let (mut forwards, mut backwards) = (Vec::new(), Vec::new());
+        let (mut front, mut back) = (bytes.clone(), bytes);
+        while let Some(block) = Block::decode_first(&front, OWNER).unwrap() {
+            front = front.slice(block.length as usize..);
+            forwards.extend(block.items().unwrap());
+        }
+        while let Some(block) = Block::decode_last(&back, OWNER).unwrap() {
+            back.truncate(back.len() - block.length as usize);
+            backwards.extend(block.items().unwrap().into_iter().rev());
+        }
+        backwards.reverse();
+        prop_assert_eq!(&forwards, &items);
+        prop_assert_eq!(&backwards, &items);
+        prop_assert_eq!(entries.iter().map(|entry| entry.count as usize).sum::<usize>(), items.len());
+    }
+
+    #[test]
+    fn any_bytes_are_an_error_or_a_block(mut bytes in prop::collection::vec(any::<u8>(), 0..200), codec in 0..3u8, seal: bool) {
+        if seal && bytes.len() >= FRAME_BYTES {
+            let length = bytes.len();
+            bytes[..4].copy_from_slice(&(length as u32).to_le_bytes());
+            bytes[length - 4..].copy_from_slice(&(length as u32).to_le_bytes());
+            bytes[8..16].copy_from_slice(&OWNER.0);
+            bytes[16] = codec;
+            let count = u32::from(bytes[25] % 20);
+            bytes[25..29].copy_from_slice(&count.to_le_bytes());
+            bytes[29..33].copy_from_slice(&((length - FRAME_BYTES) as u32 + u32::from(codec)).to_le_bytes());
+            let sum = crc32c::crc32c(&bytes[8..length - 4]);
+            bytes[4..8].copy_from_slice(&sum.to_le_bytes());
+        }
+        let bytes = Bytes::from(bytes);
+        for block in [Block::decode_first(&bytes, OWNER), Block::decode_last(&bytes, OWNER)] {
+            if let Ok(Some(block)) = block
+                && let Ok(items) = block.items()
+            {
+                prop_assert_eq!(items.len(), block.count as usize);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_damage_of_a_block_is_believed() {
+    for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
+        let items: Vec<_> = (0..4)
+            .map(|offset| Item {
+                nonce: (offset > 1).then_some(u128::from(offset)),
+                ..item(offset, vec![7; 60])
+            })
+            .collect();
+        let mut out = Vec::new();
+        let options = BlockOptions { codec, ..BlockOptions::default() };
+        let entries = encode_blocks(OWNER, &start(), &items, &options, 0, &mut out);
+        no_damage_is_believed(&out, |bytes| {
+            let mut items = Vec::new();
+            decode_blocks(bytes, 0, &entries, OWNER, &mut items).map(|()| items)
+        });
+        no_damage_is_believed(&out, |bytes| {
+            let missing = Malformed::Corrupt("not all of it");
+            Block::decode_first(bytes, OWNER)?.ok_or(missing)?.items()
+        });
+    }
+}
+
+#[test]
+fn another_owner_is_refused() {
+    let mut out = Vec::new();
+    encode_blocks(OWNER, &start(), &[item(0, "a")], &BlockOptions::default(), 0, &mut out);
+    let found = Block::decode_first(&out.into(), BlockOwner(*b"stranger"));
+    assert_eq!(found.err(), Some(Malformed::Corrupt("a block belongs to another object")));
+}
+
+#[test]
+fn the_largest_value_has_a_block_of_its_own() {
+    let items =
+        [item(0, "before"), item(1, vec![1; crate::limits::MAX_VALUE_BYTES]), item(2, "after")];
+    for codec in [Codec::None, Codec::Zstd] {
+        let mut out = Vec::new();
+        let options = BlockOptions { codec, ..BlockOptions::default() };
+        let entries = encode_blocks(OWNER, &start(), &items, &options, 0, &mut out);
+        assert_eq!(entries.iter().map(|entry| entry.count).collect::<Vec<_>>(), [1, 1, 1]);
+        let mut read = Vec::new();
+        decode_blocks(&out.into(), 0, &entries, OWNER, &mut read).unwrap();
+        assert_eq!(read, items);
+    }
+}
+
+#[test]
+fn a_block_never_has_more_items_than_readers_take() {
+    let items: Vec<_> = (0..70_000).map(|offset| item(offset, "")).collect();
+    let options = BlockOptions { codec: Codec::Zstd, plain_bytes: 1 << 30 };
+    let mut out = Vec::new();
+    let entries = encode_blocks(OWNER, &start(), &items, &options, 0, &mut out);
+    assert_eq!(
+        entries.iter().map(|entry| entry.count).collect::<Vec<_>>(),
+        [MAX_BLOCK_ITEMS, 4_464]
+    );
+    let mut read = Vec::new();
+    decode_blocks(&out.into(), 0, &entries, OWNER, &mut read).unwrap();
+    assert_eq!(read, items);
+}
+
+#[test]
+fn values_of_an_uncompressed_block_are_not_copied() {
+    let mut out = Vec::new();
+    let options = BlockOptions { codec: Codec::None, ..BlockOptions::default() };
+    encode_blocks(OWNER, &start(), &[item(0, "value")], &options, 0, &mut out);
+    let bytes = Bytes::from(out);
+    let value =
+        Block::decode_first(&bytes, OWNER).unwrap().unwrap().items().unwrap().remove(0).value;
+    assert!(bytes.as_ptr_range().contains(&value.as_ptr()));
+}

@@ -1,0 +1,248 @@
+use super::*;
+use crate::wire::arbitrary::{
+    self, changes, forged, identity, items, list, no_damage_is_believed, object_id, options, runs,
+};
+use crate::wire::block::decode_blocks;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+struct Sample {
+    header: CommitHeader,
+    own: Vec<Item>,
+    carried: Vec<Item>,
+    options: BlockOptions,
+}
+
+impl Sample {
+    fn encode(&self) -> Result<EncodedCommit, CommitTooLarge> {
+        encode_commit(self.header.clone(), &self.own, &self.carried, &self.options, Codec::None)
+    }
+}
+
+fn table(before: Run, covered: u64) -> impl Strategy<Value = Vec<TableEntry>> {
+    (
+        runs(before, 0, 0..40),
+        prop::collection::vec(identity(0), 40),
+        prop::collection::vec(0..9_000u64, 40),
+    )
+        .prop_map(move |(runs, commits, lengths)| {
+            let parts = runs.into_iter().zip(commits).zip(lengths).enumerate();
+            parts
+                .map(|(index, ((run, commit), length))| {
+                    let own_length = if run.count == 0 { 300 } else { 301 + length };
+                    TableEntry {
+                        commit: CommitIdentity { seq: covered + index as u64, ..commit },
+                        run,
+                        carry_first: run.first - length.min(run.first),
+                        header_length: 300,
+                        own_length,
+                        length: own_length + length,
+                    }
+                })
+                .collect()
+        })
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    (arbitrary::state(), 0..1u64 << 40)
+        .prop_flat_map(|(state, covered)| (Just(state), Just(covered), table(state, covered)))
+        .prop_flat_map(|(state, covered, table)| {
+            let before = table.last().map_or(state, |last| last.run.after());
+            // Where nothing comes before the own items, nothing is known of the highest timestamp there.
+            let before = if table.is_empty() {
+                Run::empty(before.first, i64::MIN, before.next_nonce)
+            } else {
+                before
+            };
+            let carry = Run::empty(before.first.saturating_sub(20), i64::MIN, 0);
+            let carried = items(carry, 0..21).prop_map(move |mut items| {
+                let surplus = items.len() as u64;
+                items.truncate((before.first - carry.first).min(surplus) as usize);
+                let shift = before.first - items.len() as u64 - carry.first;
+                items.iter_mut().for_each(|item| item.offset += shift);
+                items
+            });
+            let seq = covered + table.len() as u64;
+            let own = items(before, 0..60);
+            let parts = (
+                identity(seq),
+                own,
+                carried,
+                options(),
+                prop::option::of(object_id()),
+                any::<u64>(),
+            );
+            (Just((covered, before, table)), parts)
+        })
+        .prop_map(|((covered, before, table), (commit, own, carried, options, index, start))| {
+            let mut run = before;
+            own.iter().for_each(|item| run.push(item));
+            let totals = Totals {
+                value_bytes: run.value_bytes,
+                min_timestamp: run.min_timestamp,
+                max_timestamp: run.max_timestamp,
+            };
+            let header = CommitHeader {
+                list: list(),
+                commit,
+                run,
+                carry_first: carried.first().map_or(run.first, |item| item.offset),
+                covered,
+                index: index.map(|id| IndexReference { id, length: 77 }),
+                start: start % run.end().max(1),
+                totals,
+                table,
+                own_blocks: Vec::new(),
+                carried_blocks: Vec::new(),
+                sections: vec![Section {
+                    kind: 0x8007,
+                    bytes: Bytes::from_static(b"not yet known"),
+                }],
+                header_length: 0,
+            };
+            Sample { header, own, carried, options }
+        })
+}
+
+/// Header and items of a whole object.
+fn read(bytes: &Bytes) -> Result<(CommitHeader, Vec<Item>, Vec<Item>), Malformed> {
+    let header = CommitHeader::decode(bytes, &list())?;
+    let (mut own, mut carried) = (Vec::new(), Vec::new());
+    decode_blocks(bytes, 0, &header.own_blocks, header.owner(), &mut own)?;
+    decode_blocks(bytes, 0, &header.carried_blocks, header.owner(), &mut carried)?;
+    Ok((header, own, carried))
+}
+
+proptest! {
+    #[test]
+    fn a_commit_comes_back(sample in sample()) {
+        let encoded = sample.encode().unwrap();
+        let (header, own, carried) = read(&encoded.body).unwrap();
+        prop_assert_eq!(&header, &encoded.header);
+        prop_assert_eq!(&own, &sample.own);
+        prop_assert_eq!(&carried, &sample.carried);
+        prop_assert_eq!(header.length(), encoded.body.len() as u64);
+        prop_assert!(header.as_table_entry().matches(&header));
+        for entry in &header.table {
+            prop_assert_eq!(header.entry(entry.commit.seq), Some(entry));
+        }
+        prop_assert_eq!(header.entry(header.commit.seq), None);
+    }
+
+    #[test]
+    fn a_forged_header_is_an_error_or_keeps_the_rules(sample in sample(), changes in changes()) {
+        let body = sample.encode().unwrap().body;
+        if let Ok(header) = CommitHeader::decode(&forged(&body, &changes), &list()) {
+            prop_assert!(header.carry_first <= header.run.first);
+            prop_assert!(header.start <= header.next_offset());
+            prop_assert!(header.covered <= header.commit.seq);
+            let items: u64 = header.own_blocks.iter().map(|block| u64::from(block.count)).sum();
+            prop_assert_eq!(items, header.run.count);
+        }
+    }
+}
+
+fn small(seq: u64, table: Vec<TableEntry>) -> Sample {
+    let before = table.last().map_or(Run::empty(0, i64::MIN, 0), |last| last.run.after());
+    let own = vec![Item {
+        offset: before.first,
+        timestamp: 5,
+        nonce: Some(before.next_nonce),
+        value: Bytes::from("x"),
+    }];
+    let mut run = before;
+    run.push(&own[0]);
+    let commit = CommitIdentity {
+        seq,
+        session: SessionId(1),
+        put_id: seq,
+        handover: seq == 0,
+        complete: false,
+    };
+    let header = CommitHeader {
+        list: list(),
+        commit,
+        run,
+        carry_first: run.first,
+        covered: seq - table.len() as u64,
+        index: None,
+        start: 0,
+        totals: Totals { value_bytes: 1, min_timestamp: 5, max_timestamp: 5 },
+        table,
+        own_blocks: Vec::new(),
+        carried_blocks: Vec::new(),
+        sections: Vec::new(),
+        header_length: 0,
+    };
+    Sample { header, own, carried: Vec::new(), options: BlockOptions::default() }
+}
+
+#[test]
+fn no_damage_of_a_commit_is_believed() {
+    let first = small(0, Vec::new()).encode().unwrap().header;
+    let mut second = small(1, vec![first.as_table_entry()]);
+    second.carried = small(0, Vec::new()).own;
+    no_damage_is_believed(&second.encode().unwrap().body, read);
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let first = small(0, Vec::new()).encode().unwrap().header;
+    let good = small(1, vec![first.as_table_entry()]);
+    assert!(CommitHeader::decode(&good.encode().unwrap().body, &list()).is_ok());
+    let refused = |change: fn(&mut Sample)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let read = CommitHeader::decode(&bad.encode().unwrap().body, &list());
+        matches!(read, Err(Malformed::Corrupt(_)))
+    };
+    assert!(refused(|bad| bad.header.table.clear()));
+    assert!(refused(|bad| bad.header.covered = 1));
+    assert!(refused(|bad| bad.header.start = 3));
+    assert!(refused(|bad| bad.header.run.first = 7));
+    assert!(refused(|bad| bad.header.run.next_nonce = 0));
+    assert!(refused(|bad| bad.header.run.count = 1 << 20));
+    assert!(refused(|bad| bad.header.table[0].header_length = 1 << 20));
+    assert!(refused(|bad| bad.header.list = ListHash::of("flights", "another")));
+}
+
+#[test]
+fn unknown_sections_are_kept_or_refused() {
+    let mut sample = small(0, Vec::new());
+    sample.header.sections = vec![Section { kind: 0x0009, bytes: Bytes::new() }];
+    let body = sample.encode().unwrap().body;
+    let unknown = Malformed::Unknown { part: "section", number: 9 };
+    assert_eq!(CommitHeader::decode(&body, &list()), Err(unknown));
+    sample.header.sections = vec![Section { kind: 0x8009, bytes: Bytes::from("later") }];
+    let body = sample.encode().unwrap().body;
+    assert_eq!(CommitHeader::decode(&body, &list()).unwrap().sections, sample.header.sections);
+    // Twice the same: which one would count?
+    sample.header.sections = vec![sample.header.sections[0].clone(); 2];
+    assert!(CommitHeader::decode(&sample.encode().unwrap().body, &list()).is_err());
+}
+
+#[test]
+fn a_full_table_stays_small_and_a_fuller_header_is_refused() {
+    let mut table = Vec::new();
+    for seq in 0..250 {
+        let mut commit = small(seq, table.clone());
+        commit.header.covered = seq - table.len() as u64;
+        table.push(commit.encode().unwrap().header.as_table_entry());
+    }
+    let mut last = small(250, table);
+    let encoded = last.encode().unwrap();
+    assert!(encoded.header.header_length < 250 * 25, "{} bytes", encoded.header.header_length);
+    assert!(CommitHeader::decode(&encoded.body, &list()).is_ok());
+    for (index, entry) in last.header.table.iter_mut().enumerate() {
+        entry.commit.session = SessionId(index as u128);
+        entry.commit.put_id = u64::MAX / (index as u64 + 1);
+        entry.run.next_nonce += (index as u128 + 1) << 100;
+        entry.run.value_bytes = u64::MAX - index as u64;
+        entry.own_length += 1 << 50;
+        entry.length += 1 << 60;
+    }
+    last.header.run.next_nonce = 1 << 120;
+    assert!(
+        matches!(last.encode(), Err(CommitTooLarge::Header { bytes }) if bytes > MAX_HEADER_BYTES)
+    );
+}

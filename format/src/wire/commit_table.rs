@@ -1,0 +1,101 @@
+//! What a commit says of those before it that the index does not cover yet.
+
+use super::Malformed;
+use super::commit::CommitHeader;
+use super::cursor::{Reader, Write};
+use super::identity::{BlockOwner, CommitIdentity, ListHash};
+use super::run::Run;
+use super::session_table::SessionTable;
+use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_TABLE_ENTRIES};
+
+/// What the newest commit knows of an earlier one that the index does not cover yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableEntry {
+    /// Which commit.
+    pub commit: CommitIdentity,
+    /// Its own items.
+    pub run: Run,
+    /// Offset of the first item that it carries; `run.first` where it carries none.
+    pub carry_first: u64,
+    /// Bytes of its header.
+    pub header_length: u32,
+    /// Bytes of header and own blocks.
+    pub own_length: u64,
+    /// Bytes of the whole object.
+    pub length: u64,
+}
+
+impl TableEntry {
+    /// Whether it means the commit of this header, and not another of the same name (PROTOCOL rule 12).
+    pub fn matches(&self, header: &CommitHeader) -> bool {
+        self.commit == header.commit && self.run == header.run
+    }
+
+    /// Whose the commit's blocks are.
+    pub fn owner(&self, list: &ListHash) -> BlockOwner {
+        BlockOwner::of_commit(list, &self.commit)
+    }
+}
+
+/// Writes a table whose first run can be written after `reference`.
+pub(super) fn write_table(table: &[TableEntry], reference: &Run, out: &mut Vec<u8>) {
+    let sessions = SessionTable::of(table.iter().map(|entry| entry.commit.session));
+    sessions.write(out);
+    reference.write_state(out);
+    let (mut before, mut next_put_id) = (*reference, 0u64);
+    for entry in table {
+        let flags = u64::from(entry.commit.handover) | u64::from(entry.commit.complete) << 1;
+        out.put_varint(sessions.index(entry.commit.session) << 2 | flags);
+        out.put_signed(entry.commit.put_id.wrapping_sub(next_put_id) as i64);
+        entry.run.write_after(&before, out);
+        out.put_varint(entry.run.first.wrapping_sub(entry.carry_first));
+        out.put_varint(u64::from(entry.header_length));
+        out.put_varint(entry.own_length.wrapping_sub(u64::from(entry.header_length)));
+        out.put_varint(entry.length.wrapping_sub(entry.own_length));
+        (before, next_put_id) = (entry.run, entry.commit.put_id.wrapping_add(1));
+    }
+}
+
+/// Reads the table of the commits in `covered..seq`, at most [`MAX_TABLE_ENTRIES`].
+pub(super) fn read_table(
+    covered: u64,
+    seq: u64,
+    mut section: Reader<'_>,
+) -> Result<Vec<TableEntry>, Malformed> {
+    const LENGTHS: Malformed = Malformed::Corrupt("a length in its table is impossible");
+    let sessions = SessionTable::read(&mut section, MAX_TABLE_ENTRIES)?;
+    let mut before = Run::read_state(&mut section)?;
+    let mut next_put_id = 0u64;
+    let mut table =
+        Vec::with_capacity(usize::try_from(seq - covered).unwrap_or(0).min(MAX_TABLE_ENTRIES));
+    for seq in covered..seq {
+        let session_and_flags = section.varint()?;
+        let put_id = next_put_id.wrapping_add(section.signed()? as u64);
+        let run = Run::read_after(&before, &mut section)?;
+        if run.count > MAX_COMMIT_ITEMS as u64 {
+            return Err(Malformed::Corrupt(
+                "a commit in its table has more items than the format allows",
+            ));
+        }
+        let carry_first = run.first.checked_sub(section.varint()?).ok_or(LENGTHS)?;
+        let header_length = section.varint_u32()?;
+        let own_length = u64::from(header_length).checked_add(section.varint()?).ok_or(LENGTHS)?;
+        let length = own_length.checked_add(section.varint()?).ok_or(LENGTHS)?;
+        if header_length as usize > MAX_HEADER_BYTES
+            || (run.count == 0) != (own_length == u64::from(header_length))
+        {
+            return Err(LENGTHS);
+        }
+        let commit = CommitIdentity {
+            seq,
+            session: sessions.get(session_and_flags >> 2)?,
+            put_id,
+            handover: session_and_flags & 1 != 0,
+            complete: session_and_flags & 2 != 0,
+        };
+        table.push(TableEntry { commit, run, carry_first, header_length, own_length, length });
+        (before, next_put_id) = (run, put_id.wrapping_add(1));
+    }
+    section.finish()?;
+    Ok(table)
+}
