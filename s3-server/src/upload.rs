@@ -12,6 +12,11 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+/// Said of a body that paused for too long.
+pub(crate) const STOPPED: &str = "the request's body stopped coming";
+/// Said of a body that brings more than it may.
+pub(crate) const TOO_LARGE: &str = "the request's body is too large";
+
 /// The body, until it is dropped; what is unread then goes to its [`Leftover`].
 pub(crate) struct Upload {
     incoming: Option<Incoming>,
@@ -50,7 +55,7 @@ impl Body for Upload {
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
             ready!(this.deadline.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the request's body stopped coming"))));
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, STOPPED))));
         };
         let deadline = Instant::now() + this.pause;
         this.deadline.as_mut().reset(deadline);
@@ -66,7 +71,7 @@ impl Body for Upload {
                 this.allowance = rest;
                 Ok(frame)
             }
-            None => Err(io::Error::new(io::ErrorKind::FileTooLarge, "the request's body is too large")),
+            None => Err(io::Error::new(io::ErrorKind::FileTooLarge, TOO_LARGE)),
         }))
     }
 

@@ -7,6 +7,7 @@ use s3s::dto::{PutObjectInput, StreamingBlob};
 use s3s::{Body, S3Error, S3Result, TrailingHeaders, s3_error};
 
 use crate::store::{ETag, ObjectChecksum};
+use crate::upload;
 
 /// Reads a body of at most `limit` bytes.
 pub(crate) async fn read_body(body: Option<StreamingBlob>, length: Option<i64>, limit: usize) -> S3Result<Bytes> {
@@ -69,26 +70,25 @@ pub(crate) fn check(
         .or(sha1.map(ObjectChecksum::Sha1)))
 }
 
-/// The S3 error for a body that could not be read. The errors of s3s's streams have no public types, only texts.
+/// The S3 error for a body that could not be read. The streams of s3s wrap errors in private types without a source,
+/// so their texts are all there is to tell them by.
 fn upload_error(error: &(dyn std::error::Error + 'static)) -> S3Error {
-    let mut source = Some(error);
-    while let Some(error) = source {
-        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let text = error.to_string();
-        if kind == Some(std::io::ErrorKind::TimedOut) {
-            return s3_error!(RequestTimeout, "The request's body stopped coming; send it again.");
-        }
-        if kind == Some(std::io::ErrorKind::FileTooLarge) || text.contains("length limit exceeded") {
-            return s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
-        }
-        if text.contains("SignatureMismatch") {
-            return s3_error!(SignatureDoesNotMatch, "The signature of a chunk of the body is wrong.");
-        }
-        if text.contains("Sha256Mismatch") {
-            let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
-            return S3Error::with_message(s3s::S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()), message);
-        }
-        source = error.source();
+    let text = error.to_string();
+    if text.contains(upload::STOPPED) {
+        return s3_error!(RequestTimeout, "The request's body stopped coming; send it again.");
+    }
+    if text.contains(upload::TOO_LARGE) || text.contains("length limit exceeded") {
+        return s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
+    }
+    if text.contains("SignatureMismatch") {
+        return s3_error!(SignatureDoesNotMatch, "The signature of a chunk of the body is wrong.");
+    }
+    if text.contains("Sha256Mismatch") {
+        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        let code = s3s::S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into());
+        let mut error = S3Error::with_message(code, message);
+        error.set_status_code(http::StatusCode::BAD_REQUEST);
+        return error;
     }
     s3_error!(IncompleteBody, "The body could not be read: {error}")
 }

@@ -175,9 +175,11 @@ async fn a_list_pages_over_awkward_keys() {
                 break;
             }
         }
-        let expected: &[&str] = match encoding {
-            None => &["d//", "d/<&>\"'", "d/a b", "d/a%2Fb", "d/a+b", "d/a~b", "d/sub/", "d/ä"],
-            Some(_) => &[
+        // Objects come before common prefixes in each page.
+        found.sort_unstable();
+        let mut expected: Vec<&str> = match encoding {
+            None => vec!["d//", "d/<&>\"'", "d/a b", "d/a%2Fb", "d/a+b", "d/a~b", "d/sub/", "d/ä"],
+            Some(_) => vec![
                 "d//",
                 "d/%3C%26%3E%22%27",
                 "d/a+b",
@@ -188,6 +190,7 @@ async fn a_list_pages_over_awkward_keys() {
                 "d/%C3%A4",
             ],
         };
+        expected.sort_unstable();
         assert_eq!(found, expected);
     }
     let page = s3.list_objects_v2().bucket(BUCKET).start_after("d/sub/1").max_keys(1).send().await.unwrap();
