@@ -72,6 +72,8 @@ pub struct Bounds {
     pub carry: bool,
     /// Entries of a leaf page.
     pub leaf_entries: usize,
+    /// Handovers that a ledger page holds before the next one is begun.
+    pub ledger_entries: usize,
     /// Sweepers.
     pub sweepers: Vec<Sweep>,
     /// A reader of the whole list.
@@ -104,6 +106,7 @@ impl Default for Bounds {
             any_end: false,
             carry: false,
             leaf_entries: 3,
+            ledger_entries: 2,
             sweepers: Vec::new(),
             reader: false,
             follower: false,

@@ -3,7 +3,8 @@
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::bounds::Bounds;
-use crate::{Action, Protocol};
+use crate::properties::VIOLATIONS;
+use crate::{Action, Protocol, Violation};
 
 /// What a run found.
 #[derive(Debug)]
@@ -12,16 +13,17 @@ pub struct Outcome {
     pub states: usize,
     /// Steps to the furthest state (breadth first), or of the longest path tried (depth first).
     pub depth: usize,
-    /// The first violation: the property's name and the steps to it.
-    pub violation: Option<(&'static str, Vec<Action>)>,
+    /// The first violation: what is violated, and the steps to it.
+    pub violation: Option<(Violation, Vec<Action>)>,
 }
 
 fn outcome(checker: &impl Checker<Protocol>) -> Outcome {
-    let violation = checker.discoveries().into_iter().next();
+    let mut discoveries = checker.discoveries();
+    let found = VIOLATIONS.iter().find_map(|(violation, name)| Some((*violation, discoveries.remove(name)?)));
     Outcome {
         states: checker.unique_state_count(),
         depth: checker.max_depth() - 1,
-        violation: violation.map(|(name, path)| (name, path.into_actions())),
+        violation: found.map(|(violation, path)| (violation, path.into_actions())),
     }
 }
 

@@ -5,12 +5,10 @@ use crate::bounds::{Bounds, Choice};
 use crate::short::ShortList;
 use crate::world::{COMMITS, CommitId, CompactionId, KINDS, Kind, NONE, World, bit, object, session};
 
-/// Entries that a leaf holds; the open leaf in the head page may hold more until the next compaction.
+/// Entries that the head page's open leaf can hold in the model.
 pub const OPEN_ENTRIES: usize = 5;
 /// Handovers that the head page keeps inline.
 pub const INLINE_HANDOVERS: usize = 1;
-/// Handovers that a ledger page holds before the next one is begun (one compaction may add several at once).
-const LEDGER_PAGE: usize = 2;
 
 /// Index entries: a commit's number is above all segments' numbers.
 const COMMIT_ENTRY: u8 = 32;
@@ -273,7 +271,7 @@ impl Compaction {
             return;
         }
         let last = self.ledger_pages.last().map(|page| world.compaction(page).ledger);
-        if let Some(last) = last.filter(|last| last.len() + overflow.len() <= LEDGER_PAGE) {
+        if let Some(last) = last.filter(|last| last.len() + overflow.len() <= bounds.ledger_entries) {
             self.ledger_pages.pop();
             self.ledger = last;
         }

@@ -6,7 +6,7 @@ use stateright::{Model, Property};
 
 use crate::Rule;
 use crate::bounds::{Bounds, Sweep};
-use crate::properties::VIOLATIONS;
+use crate::properties::{VIOLATIONS, Violation};
 use crate::reader::Progress;
 use crate::state::State;
 use crate::sweeper::Sweeper;
@@ -310,6 +310,9 @@ impl Model for Protocol {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         self.apply(&mut state, action);
+        if self.bounds.progress && !state.all_finish_alone(&self.bounds) {
+            state.fail(Violation::Stuck);
+        }
         state.forget_unreachable();
         Some(state)
     }

@@ -38,6 +38,13 @@ pub const VIOLATIONS: [(Violation, &str); 8] = [
     (Violation::Bounds, "the bounds suffice"),
 ];
 
+impl Violation {
+    /// The name of the property.
+    pub fn name(self) -> &'static str {
+        VIOLATIONS.iter().find(|(violation, _)| *violation == self).map_or("", |(_, name)| name)
+    }
+}
+
 impl State {
     /// A commit took its name: does the history go on with it, or is it a ghost under a name that was freed?
     pub fn extend_history(&mut self, nonces: bool, id: CommitId) {

@@ -26,6 +26,8 @@ pub enum Rule {
     ResolveByLedger,
     /// Rule 4 over pages: a missing head or ledger page means start over from Load.
     ResolveMissingPage,
+    /// Rule 4 over pages: start over from Load, not just the GET again.
+    ResolveRestartsFromLoad,
     /// Rule 5: a duplicate is acknowledged only from S.
     DuplicateFromSnapshot,
     /// Rule 6: `start` is the maximum of the wish and S.start.

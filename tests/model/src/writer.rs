@@ -290,7 +290,9 @@ impl State {
             _ => return,
         };
         if !self.world.exists(object(page, kind)) {
-            if bounds.kept(Rule::ResolveMissingPage) {
+            if !bounds.kept(Rule::ResolveRestartsFromLoad) {
+                // The same GET again: the state does not change.
+            } else if bounds.kept(Rule::ResolveMissingPage) {
                 self.writers[at].phase = Phase::Resolving { accepted: false };
             } else {
                 self.settle(bounds, at, newest, false);
