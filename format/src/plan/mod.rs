@@ -10,11 +10,16 @@ mod carry;
 mod collect;
 mod compact;
 mod index_draft;
+pub mod keys;
 mod ledger;
 mod load;
+pub mod metadata;
 mod pages;
+pub mod read;
 mod session;
 mod sweep;
+#[cfg(test)]
+pub(crate) mod test_store;
 
 pub use append::{AppendOutcome, Appended};
 pub use batch::{InvalidInsertion, split, validate};

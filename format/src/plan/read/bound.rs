@@ -1,0 +1,56 @@
+//! Where a start field puts the begin of a page: at the first item that meets a bound.
+
+use crate::item::{Item, ItemFilter, IterationOrder};
+
+/// A condition whose first item marks a position. Over all items ever appended, "some item up to here meets it" is
+/// false up to that position and true from there on, so the position can be searched for by halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Forwards by timestamp: the page starts at the first item at or after it.
+    TimestampAtLeast(i64),
+    /// Backwards by timestamp: the page starts before the first item after it.
+    TimestampAbove(i64),
+    /// Forwards by nonce.
+    NonceAtLeast(u128),
+    /// Backwards by nonce.
+    NonceAbove(u128),
+}
+
+impl Bound {
+    /// The bounds of a filter's timestamp and nonce.
+    pub(super) fn of_filter(filter: &ItemFilter, order: IterationOrder) -> Vec<Self> {
+        let (timestamp, nonce) = match order {
+            IterationOrder::Forwards => (
+                // Every item is at or after the earliest timestamp.
+                filter.start_timestamp.filter(|&timestamp| timestamp > i64::MIN).map(Self::TimestampAtLeast),
+                filter.start_nonce.map(Self::NonceAtLeast),
+            ),
+            IterationOrder::Backwards => (
+                filter.start_timestamp.map(Self::TimestampAbove),
+                filter.start_nonce.map(Self::NonceAbove),
+            ),
+        };
+        timestamp.into_iter().chain(nonce).collect()
+    }
+
+    /// Whether an item of the list meets it, up to where these are the highest timestamp and the next nonce.
+    pub(super) fn reached(self, running_max_timestamp: i64, next_nonce: u128) -> bool {
+        match self {
+            Self::TimestampAtLeast(timestamp) => running_max_timestamp >= timestamp,
+            Self::TimestampAbove(timestamp) => running_max_timestamp > timestamp,
+            // Nonces increase: the highest so far is one below the next nonce.
+            Self::NonceAtLeast(nonce) => next_nonce > nonce,
+            Self::NonceAbove(nonce) => nonce.checked_add(1).is_some_and(|above| next_nonce > above),
+        }
+    }
+
+    /// Whether this item meets it.
+    pub(super) fn met_by(self, item: &Item) -> bool {
+        match self {
+            Self::TimestampAtLeast(timestamp) => item.timestamp >= timestamp,
+            Self::TimestampAbove(timestamp) => item.timestamp > timestamp,
+            Self::NonceAtLeast(nonce) => item.nonce.is_some_and(|own| own >= nonce),
+            Self::NonceAbove(nonce) => item.nonce.is_some_and(|own| own > nonce),
+        }
+    }
+}

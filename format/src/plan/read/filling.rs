@@ -1,0 +1,261 @@
+//! A page in the making: which items come next, and when it is full.
+
+use std::ops::Range;
+
+use super::bound::Bound;
+use crate::item::{Item, IterationOrder};
+use crate::limits::MAX_PAGE_VALUE_BYTES;
+
+/// The items of a page so far, and where reading goes on.
+#[derive(Debug, Clone)]
+pub(super) struct Filling {
+    order: IterationOrder,
+    max_size: u64,
+    items: Vec<Item>,
+    value_bytes: u64,
+    /// Bytes of the blocks that were read for it.
+    stored_bytes: u64,
+    full: bool,
+    /// Forwards the offset of the next item to read, backwards one more than it.
+    at: u64,
+    /// Where the list ends in this order: forwards its next offset, backwards its start.
+    limit: u64,
+    probe: Option<Probe>,
+}
+
+/// A position that is only known to lie in a window until the window's items have been read.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    /// The first items that meet the bounds have offsets in here.
+    pub(super) window: Range<u64>,
+    /// What marks the position.
+    pub(super) bounds: Vec<Bound>,
+    /// Forwards the page starts no earlier, backwards it starts below.
+    pub(super) beyond: u64,
+    /// The items of the window that have been read.
+    held: Vec<Item>,
+}
+
+impl Probe {
+    pub(super) fn new(window: Range<u64>, bounds: Vec<Bound>, beyond: u64) -> Self {
+        Self { window, bounds, beyond, held: Vec::new() }
+    }
+
+    fn position(&self, order: IterationOrder) -> u64 {
+        let mut items = self.held.iter().filter(|item| self.window.contains(&item.offset));
+        match order {
+            IterationOrder::Forwards => {
+                let firsts = self.bounds.iter().map(|bound| {
+                    let first = items.clone().find(|item| bound.met_by(item));
+                    first.map_or(self.window.end, |item| item.offset)
+                });
+                firsts.fold(self.beyond, u64::max)
+            }
+            IterationOrder::Backwards => {
+                let first = items.find(|item| self.bounds.iter().any(|bound| bound.met_by(item)));
+                first.map_or(self.window.end, |item| item.offset).min(self.beyond)
+            }
+        }
+    }
+}
+
+/// How much more a page may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    /// Items.
+    pub(super) items: u64,
+    /// Bytes of their values.
+    pub(super) value_bytes: u64,
+}
+
+impl Want {
+    pub(super) fn is_nothing(self) -> bool {
+        self.items == 0 || self.value_bytes == 0
+    }
+
+    /// What is wanted once so many items of this average size are there.
+    pub(super) fn less(self, items: u64, average_value_bytes: u64) -> Self {
+        Self {
+            items: self.items.saturating_sub(items),
+            value_bytes: self.value_bytes.saturating_sub(items.saturating_mul(average_value_bytes)),
+        }
+    }
+}
+
+impl Filling {
+    /// An empty page that starts and ends at 0.
+    pub(super) fn new(order: IterationOrder, max_size: u64) -> Self {
+        Self {
+            order,
+            max_size,
+            items: Vec::new(),
+            value_bytes: 0,
+            stored_bytes: 0,
+            full: false,
+            at: 0,
+            limit: 0,
+            probe: None,
+        }
+    }
+
+    /// Goes on at `at`, up to `limit`.
+    pub(super) fn move_to(&mut self, at: u64, limit: u64, probe: Option<Probe>) {
+        self.at = at;
+        self.limit = limit;
+        self.probe = probe;
+    }
+
+    /// Takes the next items, in order of offsets; those that were passed already are ignored. `false`: they do not
+    /// follow, and nothing was taken.
+    pub(super) fn take(&mut self, mut items: Vec<Item>) -> bool {
+        match self.order {
+            IterationOrder::Forwards => {
+                let passed = items.partition_point(|item| item.offset < self.at);
+                items.drain(..passed);
+            }
+            IterationOrder::Backwards => items.truncate(items.partition_point(|item| item.offset < self.at)),
+        }
+        let next = match self.order {
+            IterationOrder::Forwards => items.first().map(|item| item.offset),
+            IterationOrder::Backwards => items.last().and_then(|item| item.offset.checked_add(1)),
+        };
+        if next != Some(self.at) {
+            return false;
+        }
+        if let Some(probe) = &mut self.probe {
+            let complete = match self.order {
+                IterationOrder::Forwards => {
+                    self.at = items.last().map_or(self.at, |item| item.offset.saturating_add(1));
+                    probe.held.append(&mut items);
+                    self.at >= probe.window.end
+                }
+                IterationOrder::Backwards => {
+                    self.at = items.first().map_or(self.at, |item| item.offset);
+                    items.append(&mut probe.held);
+                    probe.held = items;
+                    self.at <= probe.window.start
+                }
+            };
+            if !complete {
+                return true;
+            }
+            self.at = probe.position(self.order);
+            items = std::mem::take(&mut probe.held);
+            self.probe = None;
+        }
+        self.deliver(items);
+        true
+    }
+
+    /// Puts what follows the position into the page, until it is full.
+    fn deliver(&mut self, items: Vec<Item>) {
+        match self.order {
+            IterationOrder::Forwards => {
+                for item in items {
+                    if item.offset >= self.at && !self.is_done() && self.fits(&item) {
+                        self.at = item.offset.saturating_add(1);
+                        self.push(item);
+                    }
+                }
+            }
+            IterationOrder::Backwards => {
+                for item in items.into_iter().rev() {
+                    if item.offset < self.at && !self.is_done() && self.fits(&item) {
+                        self.at = item.offset;
+                        self.push(item);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A page is cut before the item that would take it over the cap, but never before its first.
+    fn fits(&mut self, item: &Item) -> bool {
+        let value_bytes = self.value_bytes.saturating_add(item.value.len() as u64);
+        self.full = !self.items.is_empty() && value_bytes > MAX_PAGE_VALUE_BYTES as u64;
+        !self.full
+    }
+
+    fn push(&mut self, item: Item) {
+        self.value_bytes = self.value_bytes.saturating_add(item.value.len() as u64);
+        self.items.push(item);
+        self.full = self.items.len() as u64 >= self.max_size;
+    }
+
+    /// Passes over items without delivering them.
+    pub(super) fn skip_to(&mut self, at: u64) {
+        self.at = at;
+    }
+
+    /// Notes the bytes of a block that was read.
+    pub(super) fn add_stored(&mut self, bytes: u64) {
+        self.stored_bytes = self.stored_bytes.saturating_add(bytes);
+    }
+
+    /// Whether the page is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether nothing more is to be read: the page is full, or the list ends here.
+    pub(super) fn is_done(&self) -> bool {
+        self.full || (self.probe.is_none() && self.is_at_limit())
+    }
+
+    /// Whether the position is open until more items have been read.
+    pub(super) fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Whether the list ends here.
+    pub(super) fn is_at_limit(&self) -> bool {
+        match self.order {
+            IterationOrder::Forwards => self.at >= self.limit,
+            IterationOrder::Backwards => self.at <= self.limit,
+        }
+    }
+
+    /// How much more to read: what the page takes, and what of the window may lie before it.
+    pub(super) fn want(&self) -> Want {
+        let unknown = self.probe.as_ref().map_or(0, |probe| {
+            let length = probe.window.end.saturating_sub(probe.window.start);
+            length.saturating_sub(u64::from(self.order == IterationOrder::Forwards))
+        });
+        let items = self.max_size.saturating_sub(self.items.len() as u64).saturating_add(unknown);
+        Want { items, value_bytes: (MAX_PAGE_VALUE_BYTES as u64).saturating_sub(self.value_bytes).max(1) }
+    }
+
+    /// Forwards the offset of the next item to read, backwards one more than it.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The offset of the next item to read.
+    pub(super) fn next(&self) -> u64 {
+        match self.order {
+            IterationOrder::Forwards => self.at,
+            IterationOrder::Backwards => self.at.saturating_sub(1),
+        }
+    }
+
+    /// Where reading has to stop at the latest: the limit, or further where the window is.
+    pub(super) fn stop(&self) -> u64 {
+        match (&self.probe, self.order) {
+            (Some(probe), IterationOrder::Forwards) => self.limit.max(probe.window.end),
+            (Some(probe), IterationOrder::Backwards) => self.limit.min(probe.window.start),
+            (None, _) => self.limit,
+        }
+    }
+
+    pub(super) fn order(&self) -> IterationOrder {
+        self.order
+    }
+
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
+
+    pub(super) fn into_items(self) -> Vec<Item> {
+        self.items
+    }
+}

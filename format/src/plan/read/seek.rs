@@ -1,0 +1,144 @@
+//! Finding where a page starts: by halves over index pages, table and block directories, down to one block.
+
+use std::ops::Range;
+
+use super::bound::Bound;
+use super::filling::{Filling, Probe};
+use super::view::View;
+use super::Miss;
+use crate::item::{ItemFilter, IterationOrder};
+use crate::limits::{MAX_HEADER_BYTES, WHOLE_COMMIT_BYTES};
+use crate::plan::{Answer, ByteRange, Cache};
+use crate::rules::Rule;
+use crate::wire::block::BlockEntry;
+use crate::wire::commit::{CommitHeader, TableEntry};
+use crate::wire::head::IndexEntry;
+use crate::wire::run::Run;
+
+/// Moves an empty page to where the filter puts its begin. Positions are over all items ever appended, and only then
+/// limited to the live ones.
+pub(super) async fn seek(view: &mut View, filter: &ItemFilter, filling: &mut Filling) -> Result<(), Miss> {
+    let Some(newest) = view.newest.clone() else { return Ok(()) };
+    let (start, end) = (newest.start, newest.next_offset());
+    let order = filling.order();
+    let mut found: Vec<(Range<u64>, Bound)> = Vec::new();
+    for bound in Bound::of_filter(filter, order) {
+        // Without such an item the position is the end of the list: forwards nothing, backwards no restriction.
+        found.push((window(view, &newest, bound).await?.unwrap_or(end..end), bound));
+    }
+    let (beyond, limit) = match order {
+        IterationOrder::Forwards => (filter.start_offset.unwrap_or(0).clamp(start, end), end),
+        IterationOrder::Backwards => {
+            (filter.start_offset.map_or(end, |offset| offset.saturating_add(1).min(end)), start)
+        }
+    };
+    // The strictest counts: of several windows the one furthest in this order. Windows are parts of the same blocks
+    // and commits, so they are equal or have nothing in common.
+    let strictest = match order {
+        IterationOrder::Forwards => found.iter().map(|(window, _)| window.clone()).max_by_key(|window| window.start),
+        IterationOrder::Backwards => found.iter().map(|(window, _)| window.clone()).min_by_key(|window| window.start),
+    };
+    let Some(window) = strictest else {
+        filling.move_to(beyond, limit, None);
+        return Ok(());
+    };
+    let bounds = found.into_iter().filter(|(other, _)| *other == window).map(|(_, bound)| bound).collect();
+    let decided = match order {
+        IterationOrder::Forwards => window.is_empty() || beyond >= window.end,
+        IterationOrder::Backwards => window.is_empty() || beyond <= window.start || window.end <= limit,
+    };
+    match (order, decided) {
+        (IterationOrder::Forwards, true) => filling.move_to(beyond.max(window.start), limit, None),
+        (IterationOrder::Backwards, true) => filling.move_to(beyond.min(window.start.max(limit)), limit, None),
+        (IterationOrder::Forwards, false) => {
+            filling.move_to(window.start, limit, Some(Probe::new(window, bounds, beyond)));
+        }
+        (IterationOrder::Backwards, false) => {
+            filling.move_to(window.end, limit, Some(Probe::new(window, bounds, beyond)));
+        }
+    }
+    Ok(())
+}
+
+/// The offsets among which the first item that meets the bound is; `None` where no item does.
+async fn window(view: &mut View, newest: &CommitHeader, bound: Bound) -> Result<Option<Range<u64>>, Miss> {
+    let reached = |run: &Run| bound.reached(run.running_max_timestamp, run.next_nonce);
+    if !reached(&newest.run) {
+        return Ok(None);
+    }
+    let number = newest.table.partition_point(|entry| !reached(&entry.run));
+    let entry = newest.table.get(number);
+    // What comes before the first entry of the table is known from the index alone.
+    if number == 0
+        && view.index_end() > 0
+        && let Some(window) = window_in_index(view, bound).await?
+    {
+        return Ok(Some(window));
+    }
+    match entry {
+        Some(entry) => window_in_table(view, newest, entry, bound).await.map(Some),
+        None => Ok(Some(narrow(&newest.own_blocks, &newest.run, bound))),
+    }
+}
+
+async fn window_in_index(view: &mut View, bound: Bound) -> Result<Option<Range<u64>>, Miss> {
+    view.open_head().await?;
+    let Some(head) = &view.head else { return Ok(None) };
+    let reached = |run: &Run| bound.reached(run.running_max_timestamp, run.next_nonce);
+    if reached(&head.before) {
+        // Among items that a trim has taken away: before every live one.
+        return Ok(Some(0..0));
+    }
+    let number = head.leaves.partition_point(|leaf| !reached(&leaf.run));
+    if let Some(leaf) = head.leaves.get(number).copied() {
+        view.open_leaf(number, leaf).await?;
+        let entries = view.leaf(number).map_or(&[][..], |leaf| &leaf.entries);
+        return Ok(window_in_entries(entries, bound).or(Some(leaf.run.first..leaf.run.end())));
+    }
+    Ok(window_in_entries(&head.open, bound))
+}
+
+fn window_in_entries(entries: &[IndexEntry], bound: Bound) -> Option<Range<u64>> {
+    let reached = |run: &Run| bound.reached(run.running_max_timestamp, run.next_nonce);
+    let entry = entries.get(entries.partition_point(|entry| !reached(&entry.run)))?;
+    Some(narrow(&entry.blocks, &entry.run, bound))
+}
+
+/// The window within a commit of the table. A small commit is fetched whole, so that all of it may be the window.
+async fn window_in_table(
+    view: &mut View,
+    newest: &CommitHeader,
+    entry: &TableEntry,
+    bound: Bound,
+) -> Result<Range<u64>, Miss> {
+    if newest.carry_first <= entry.run.first {
+        return Ok(narrow(&newest.carried_blocks, &entry.run, bound));
+    }
+    if entry.own_length <= WHOLE_COMMIT_BYTES {
+        return Ok(entry.run.first..entry.run.end());
+    }
+    let opened = match view.opened(entry.commit.seq) {
+        Some(opened) => opened.clone(),
+        None => {
+            let name = view.list.commit(entry.commit.seq);
+            let range = ByteRange::new(0, MAX_HEADER_BYTES as u64);
+            match view.port.send_one(view.get(name.clone(), range, Cache::Etag)).await {
+                Answer::Got(object) => view.keep_commit(entry, object.body, Rule::ReadMatchesTable)?,
+                _ => return Err(Miss::Gone { object: name }),
+            }
+        }
+    };
+    Ok(narrow(&opened.header.own_blocks, &entry.run, bound))
+}
+
+/// The part of a run in which the bound is reached, by its blocks. The bound is not reached before the run.
+fn narrow(blocks: &[BlockEntry], run: &Run, bound: Bound) -> Range<u64> {
+    let whole = run.first..run.end();
+    let before_run = blocks.partition_point(|block| block.end() <= run.first);
+    let blocks = blocks.get(before_run..).unwrap_or_default();
+    let number = blocks.partition_point(|block| !bound.reached(block.running_max_timestamp, block.next_nonce));
+    match blocks.get(number) {
+        Some(block) => block.first.max(whole.start)..block.end().min(whole.end),
+        None => whole,
+    }
+}

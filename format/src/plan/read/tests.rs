@@ -1,0 +1,284 @@
+//! Pages of lists of random layouts equal those of a plain vector.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::test_list::{Layout, create_keyspace, expected, filters, items, layouts, list_name, orders};
+use super::{Page, PageRequest, read_page};
+use crate::error::FormatError;
+use crate::item::{Item, ItemFilter, IterationOrder};
+use crate::plan::Request;
+use crate::plan::test_store::TestStore;
+
+fn request(order: IterationOrder, max_size: u64, filter: ItemFilter, continuation: Option<String>) -> PageRequest {
+    PageRequest { list: list_name(), order, max_size, filter, continuation }
+}
+
+fn page(store: &mut TestStore, order: IterationOrder, max_size: u64, filter: ItemFilter) -> Page {
+    store.run(read_page(request(order, max_size, filter, None))).unwrap()
+}
+
+fn offsets(page: &Page) -> Vec<u64> {
+    page.items.iter().map(|item| item.offset).collect()
+}
+
+/// Reads to the end and checks that every page but the last is full.
+fn read_all(
+    store: &mut TestStore,
+    order: IterationOrder,
+    sizes: &[u64],
+    filter: ItemFilter,
+    mut between: impl FnMut(&mut TestStore, usize),
+) -> (Vec<Item>, u64, u64) {
+    let (mut read, mut misses, mut trimmed) = (Vec::new(), 0, 0);
+    let mut continuation = None;
+    for number in 0.. {
+        let max_size = sizes[number % sizes.len()];
+        let page = store.run(read_page(request(order, max_size, filter, continuation))).unwrap();
+        let full = page.items.len() as u64 == max_size;
+        assert!(full || page.continuation.is_none(), "a page of {} ended at {}", max_size, page.items.len());
+        read.extend(page.items);
+        misses += page.continuation_misses;
+        trimmed += page.trimmed_items;
+        continuation = page.continuation;
+        if continuation.is_none() {
+            break;
+        }
+        between(store, number);
+    }
+    (read, misses, trimmed)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn every_layout_reads_like_a_vector(
+        items in items(120),
+        layout in layouts(),
+        order in orders(),
+        filter in filters(),
+        sizes in prop::collection::vec(1u64..40, 1..4),
+    ) {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        let start = layout.write(&mut store, &items);
+        let (read, misses, trimmed) = read_all(&mut store, order, &sizes, filter, |_, _| {});
+        let expected = expected(&items, start, order, &filter);
+        prop_assert_eq!(read.iter().map(|item| item.offset).collect::<Vec<_>>(), expected);
+        for item in &read {
+            prop_assert_eq!(item, &items[item.offset as usize]);
+        }
+        prop_assert_eq!((misses, trimmed), (0, 0));
+    }
+
+    #[test]
+    fn a_list_that_is_rewritten_between_pages_goes_on_by_offset(
+        items in items(120),
+        first in layouts(),
+        second in layouts(),
+        order in orders(),
+        filter in filters(),
+        sizes in prop::collection::vec(1u64..20, 1..4),
+        before in any::<Index>(),
+        when in 0usize..4,
+        keeps in any::<u64>(),
+    ) {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        let known = before.index(items.len() + 1);
+        let start = first.write(&mut store, &items[..known]);
+        let second = Layout { generation: 1, start: second.start.max(start), ..second };
+        let mut later_start = start;
+        let (read, misses, trimmed) = read_all(&mut store, order, &sizes, filter, |store, number| {
+            if number == when {
+                let mut turn = 0;
+                // Any of the old objects may be collected by now.
+                store.objects.retain(|name, _| {
+                    turn += 1;
+                    name.ends_with("keyspace.json") || keeps >> (turn % 64) & 1 == 1
+                });
+                later_start = second.write(store, &items);
+            }
+        });
+        let expected_before = expected(&items[..known], start, order, &filter);
+        let expected_first = expected_before.first().copied();
+        prop_assert_eq!(read.first().map(|item| item.offset), expected_first);
+        for item in &read {
+            prop_assert_eq!(item, &items[item.offset as usize]);
+        }
+        prop_assert!(misses <= 1 + u64::from(when > 0));
+        let mut gap = 0;
+        for pair in read.windows(2) {
+            let (one, next) = (pair[0].offset, pair[1].offset);
+            match order {
+                IterationOrder::Forwards => {
+                    prop_assert!(next == one + 1 || (next == later_start && next > one));
+                    gap += next - one - 1;
+                }
+                IterationOrder::Backwards => prop_assert_eq!(next, one - 1),
+            }
+        }
+        if let (Some(last), true) = (read.last(), read.len() > sizes.iter().sum::<u64>() as usize * (when + 2)) {
+            match order {
+                IterationOrder::Forwards => {
+                    prop_assert_eq!(last.offset + 1 + trimmed - gap, items.len() as u64);
+                }
+                IterationOrder::Backwards => prop_assert!(last.offset >= start && last.offset <= later_start),
+            }
+        }
+    }
+}
+
+fn plain(count: u64, value_bytes: usize) -> Vec<Item> {
+    let item = |offset: u64| Item {
+        offset,
+        timestamp: offset as i64 * 10,
+        nonce: Some(u128::from(offset) * 2),
+        // Does not compress.
+        value: (0..value_bytes as u64)
+            .map(|at| (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(at.wrapping_mul(0xd134_2543_de82_ef95)) >> 29) as u8)
+            .collect::<Vec<u8>>()
+            .into(),
+    };
+    (0..count).map(item).collect()
+}
+
+fn layout(indexed: Vec<(usize, bool)>, commits: Vec<(usize, usize)>) -> Layout {
+    Layout { indexed, leaf_entries: 0, dropped: 0, commits, start: 0, block_bytes: 32 << 10, generation: 0 }
+}
+
+#[test]
+fn the_newest_page_of_small_appends_takes_a_list_and_a_get() {
+    let mut store = TestStore::default();
+    let items = plain(100, 100);
+    layout(vec![], vec![(1, 200); 100]).write(&mut store, &items);
+    let page = page(&mut store, IterationOrder::Backwards, 50, ItemFilter::default());
+    assert_eq!(offsets(&page), (50..100).rev().collect::<Vec<_>>());
+    assert_eq!((store.counts().lists, store.counts().gets), (1, 1));
+}
+
+#[test]
+fn a_cold_page_takes_four_requests_from_any_start_in_either_order() {
+    let items = plain(100_000, 20);
+    let mut store = TestStore::default();
+    layout(vec![(1_000, false); 99], vec![(500, 0), (500, 0)]).write(&mut store, &items);
+    for position in [0u64, 1, 777, 50_000, 98_999] {
+        for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
+            for filter in [
+                ItemFilter { start_offset: Some(position), ..ItemFilter::default() },
+                ItemFilter { start_timestamp: Some(position as i64 * 10), ..ItemFilter::default() },
+                ItemFilter { start_nonce: Some(u128::from(position) * 2), ..ItemFilter::default() },
+            ] {
+                store.forget();
+                let page = page(&mut store, order, 100, filter);
+                assert_eq!(page.items[0].offset, position);
+                let last = page.items.last().unwrap().offset;
+                let crosses = usize::from(last / 1_000 != position / 1_000);
+                let counts = store.counts();
+                assert!(counts.lists + counts.gets <= 4 + crosses, "{counts:?} for {filter:?} {order:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_next_page_in_the_same_object_takes_one_get() {
+    let items = plain(10_000, 100);
+    for indexed in [vec![(5_000, false), (4_000, true)], vec![]] {
+        let mut store = TestStore::default();
+        layout(indexed, vec![(500, 0), (500, 0)]).write(&mut store, &items);
+        for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
+            let filter = ItemFilter { start_offset: Some(2_500), ..ItemFilter::default() };
+            let mut page = page(&mut store, order, 300, filter);
+            for number in 1..5 {
+                store.forget();
+                page = store.run(read_page(request(order, 300, filter, page.continuation))).unwrap();
+                let first = match order {
+                    IterationOrder::Forwards => 2_500 + number * 300,
+                    IterationOrder::Backwards => 2_500 - number * 300,
+                };
+                assert_eq!(page.items[0].offset, first);
+                assert_eq!((store.counts().lists, store.counts().gets), (0, 1), "{order:?} {:?}", store.requests);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_is_cut_by_value_bytes_but_never_empty() {
+    let items = plain(6, 3 << 20);
+    let mut store = TestStore::default();
+    layout(vec![(2, false)], vec![(2, 0), (2, 1)]).write(&mut store, &items);
+    for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
+        let page = page(&mut store, order, 10, ItemFilter::default());
+        assert_eq!(page.items.len(), 2);
+        let (read, ..) = read_all(&mut store, order, &[2], ItemFilter::default(), |_, _| {});
+        assert_eq!(read.len(), 6);
+    }
+    let items = plain(2, 9 << 20);
+    let mut store = TestStore::default();
+    layout(vec![], vec![(2, 0)]).write(&mut store, &items);
+    assert_eq!(page(&mut store, IterationOrder::Forwards, 10, ItemFilter::default()).items.len(), 1);
+}
+
+#[test]
+fn the_tail_is_scanned_by_carries() {
+    let items = plain(240, 100);
+    let mut store = TestStore::default();
+    layout(vec![], vec![(1, 100); 240]).write(&mut store, &items);
+    store.forget();
+    let page = page(&mut store, IterationOrder::Forwards, 1_000, ItemFilter::default());
+    assert_eq!(offsets(&page), (0..240).collect::<Vec<_>>());
+    assert!(store.counts().gets <= 4, "{:?}", store.counts());
+}
+
+#[test]
+fn unknown_lists_are_empty_and_unknown_keyspaces_are_errors() {
+    let mut store = TestStore::default();
+    let filter = ItemFilter::default();
+    let read = |store: &mut TestStore, max| store.run(read_page(request(IterationOrder::Forwards, max, filter, None)));
+    assert_eq!(read(&mut store, 5), Err(FormatError::KeyspaceNotFound { keyspace: "space".to_owned() }));
+    assert_eq!(read(&mut store, 0), Err(FormatError::EmptyPage));
+    create_keyspace(&mut store);
+    assert_eq!(read(&mut store, 5), Ok(Page::default()));
+}
+
+#[test]
+fn a_lost_or_damaged_segment_is_an_error_that_names_it() {
+    let items = plain(100, 100);
+    let mut store = TestStore::default();
+    layout(vec![(50, false)], vec![(50, 0)]).write(&mut store, &items);
+    let name = store.objects.keys().find(|name| name.contains("/seg/")).unwrap().clone();
+    let body = store.objects[&name].clone();
+    let read = |store: &mut TestStore| {
+        store.run(read_page(request(IterationOrder::Forwards, 10, ItemFilter::default(), None)))
+    };
+    let mut damaged = body.to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    store.objects.insert(name.clone(), damaged.into());
+    assert!(matches!(read(&mut store), Err(FormatError::Corrupt(corrupt)) if corrupt.object == name));
+    store.objects.remove(&name);
+    assert!(matches!(read(&mut store), Err(FormatError::Corrupt(corrupt)) if corrupt.object == name));
+    store.objects.insert(name, body);
+    assert_eq!(read(&mut store).unwrap().items, items[..10]);
+}
+
+#[test]
+fn scans_ask_for_what_follows() {
+    let items = plain(10_000, 100);
+    let mut store = TestStore::default();
+    layout(vec![(5_000, false), (4_000, false)], vec![(1_000, 0)]).write(&mut store, &items);
+    for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
+        let filter = ItemFilter { start_offset: Some(4_500), ..ItemFilter::default() };
+        let page = page(&mut store, order, 100, filter);
+        store.forget();
+        store.run(read_page(request(order, 100, filter, page.continuation))).unwrap();
+        let Some(Request::Get { range: Some(range), .. }) = store.requests.first() else { panic!("no GET") };
+        match order {
+            IterationOrder::Forwards => assert!(range.read_ahead > range.end),
+            IterationOrder::Backwards => assert!(range.read_ahead < range.start),
+        }
+    }
+}

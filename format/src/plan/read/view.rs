@@ -1,0 +1,271 @@
+//! A list as one snapshot shows it: the index, the commits of the table and the newest commit, as far as they have
+//! been fetched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::Miss;
+use crate::error::CorruptObject;
+use crate::item::IterationOrder;
+use crate::limits::{MAX_PAGE_BYTES, WHOLE_COMMIT_BYTES};
+use crate::names::ListName;
+use crate::plan::load::Snapshot;
+use crate::plan::{Answer, ByteRange, Cache, Port, Request};
+use crate::rules::{self, Rule};
+use crate::wire::block::BlockEntry;
+use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
+use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
+use crate::wire::identity::ObjectId;
+use crate::wire::leaf::LeafPage;
+use crate::wire::token::Place;
+
+/// Leaves that one page may hold in memory at once.
+const MAX_LEAVES: usize = 4;
+
+/// A list as one snapshot shows it.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) port: Port,
+    pub(super) list: ListName,
+    /// The newest commit; none where a token's index is all that is known.
+    pub(super) newest: Option<Arc<CommitHeader>>,
+    /// Its first bytes.
+    pub(super) newest_body: Bytes,
+    /// Commits of the table that have been read.
+    opened: BTreeMap<u64, OpenedCommit>,
+    index: Option<IndexReference>,
+    pub(super) head: Option<HeadPage>,
+    leaves: BTreeMap<usize, LeafPage>,
+    /// Ask past all caches.
+    pub(super) reload: bool,
+    /// The page is one of many: what follows it will be asked for next.
+    pub(super) scans: bool,
+}
+
+/// A commit of the table and the first bytes of its object.
+#[derive(Debug, Clone)]
+pub(super) struct OpenedCommit {
+    pub(super) header: Arc<CommitHeader>,
+    pub(super) body: Bytes,
+}
+
+impl View {
+    /// The view of a Load.
+    pub(super) fn of_snapshot(port: &Port, list: &ListName, snapshot: Snapshot) -> Self {
+        let index = snapshot.header.index;
+        Self {
+            newest: Some(snapshot.header),
+            newest_body: snapshot.body,
+            ..Self::of_index(port, list, index)
+        }
+    }
+
+    /// The view of an index alone.
+    pub(super) fn of_index(port: &Port, list: &ListName, index: Option<IndexReference>) -> Self {
+        Self {
+            port: port.clone(),
+            list: list.clone(),
+            newest: None,
+            newest_body: Bytes::new(),
+            opened: BTreeMap::new(),
+            index,
+            head: None,
+            leaves: BTreeMap::new(),
+            reload: false,
+            scans: false,
+        }
+    }
+
+    /// The first offset that the index does not cover: that of commit C. Without a newest commit it is known once
+    /// the head page is there.
+    pub(super) fn index_end(&self) -> u64 {
+        match &self.newest {
+            Some(newest) => newest.table.first().map_or(newest.run.first, |entry| entry.run.first),
+            None => self.head.as_ref().and_then(HeadPage::next_offset).unwrap_or(0),
+        }
+    }
+
+    /// Gets the pages that say where the item is, and the rest of a small newest commit that has it.
+    pub(super) async fn prepare(&mut self, offset: u64) -> Result<(), Miss> {
+        if self.newest.is_none() || offset < self.index_end() {
+            self.open_head().await?;
+            return self.open_leaf_of(offset).await;
+        }
+        self.complete_newest(offset).await
+    }
+
+    /// Gets the head page.
+    pub(super) async fn open_head(&mut self) -> Result<(), Miss> {
+        if self.head.is_some() {
+            return Ok(());
+        }
+        let Some(index) = self.index else {
+            return Err(self.damaged_newest("it has no index, and its table does not go back to offset 0"));
+        };
+        let (name, bytes) = self.page(index.id, index.length).await?;
+        let head = HeadPage::decode(&bytes, &self.list.hash(), index.id)
+            .map_err(|malformed| Miss::Damaged(malformed.of(&name)))?;
+        let ends_at = head.next_offset();
+        if self.newest.is_some() && ends_at.is_some_and(|end| end != self.index_end()) {
+            return Err(damaged(name, "it does not end where the newest commit's table begins"));
+        }
+        self.head = Some(head);
+        Ok(())
+    }
+
+    /// The full leaf with the item, if it is not in the open one.
+    fn leaf_of(&self, offset: u64) -> Option<(usize, LeafReference)> {
+        let leaves = &self.head.as_ref()?.leaves;
+        let number = leaves.partition_point(|leaf| leaf.run.end() <= offset);
+        leaves.get(number).map(|leaf| (number, *leaf))
+    }
+
+    async fn open_leaf_of(&mut self, offset: u64) -> Result<(), Miss> {
+        match self.leaf_of(offset) {
+            Some((number, leaf)) => self.open_leaf(number, leaf).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn open_leaf(&mut self, number: usize, leaf: LeafReference) -> Result<(), Miss> {
+        if self.leaves.contains_key(&number) {
+            return Ok(());
+        }
+        let (name, bytes) = self.page(leaf.id, leaf.length).await?;
+        let page = LeafPage::decode(&bytes, &self.list.hash(), leaf.id)
+            .map_err(|malformed| Miss::Damaged(malformed.of(&name)))?;
+        let first = page.entries.first().map(|entry| entry.run.first);
+        let end = page.entries.last().map(|entry| entry.run.end());
+        if first != Some(leaf.run.first) || end != Some(leaf.run.end()) {
+            return Err(damaged(name, "it does not hold the items that the head page says"));
+        }
+        if self.leaves.len() >= MAX_LEAVES {
+            self.leaves.clear();
+        }
+        self.leaves.insert(number, page);
+        Ok(())
+    }
+
+    pub(super) fn leaf(&self, number: usize) -> Option<&LeafPage> {
+        self.leaves.get(&number)
+    }
+
+    async fn page(&self, id: ObjectId, length: u64) -> Result<(String, Bytes), Miss> {
+        let name = self.list.index_page(id);
+        // A token's length is not to be trusted.
+        let range = ByteRange::new(0, length.min(MAX_PAGE_BYTES));
+        match self.port.send_one(self.get(name.clone(), range, Cache::Immutable)).await {
+            Answer::Got(object) => Ok((name, object.body)),
+            _ => Err(Miss::Gone { object: name }),
+        }
+    }
+
+    /// The index entry with the item, where its page has been fetched.
+    pub(super) fn index_entry(&self, offset: u64) -> Option<&IndexEntry> {
+        let entries = match self.leaf_of(offset) {
+            Some((number, _)) => &self.leaves.get(&number)?.entries,
+            None => &self.head.as_ref()?.open,
+        };
+        let entry = entries.get(entries.partition_point(|entry| entry.run.end() <= offset))?;
+        (entry.run.first <= offset).then_some(entry)
+    }
+
+    /// Gets what a Load left of a small newest commit, where it has the item: one GET then serves own and carried.
+    async fn complete_newest(&mut self, offset: u64) -> Result<(), Miss> {
+        let Some(newest) = self.newest.clone() else { return Ok(()) };
+        let have = self.newest_body.len() as u64;
+        let length = newest.length();
+        if offset < newest.carry_first || have >= length || length > WHOLE_COMMIT_BYTES {
+            return Ok(());
+        }
+        let name = self.list.commit(newest.commit.seq);
+        match self.port.send_one(self.get(name.clone(), ByteRange::new(have, length), Cache::Etag)).await {
+            // Whose bytes these are is checked block by block.
+            Answer::Got(object) if object.body.len() as u64 == length - have => {
+                let mut body = BytesMut::with_capacity(length as usize);
+                body.extend_from_slice(&self.newest_body);
+                body.extend_from_slice(&object.body);
+                self.newest_body = body.freeze();
+                Ok(())
+            }
+            _ => Err(Miss::Gone { object: name }),
+        }
+    }
+
+    /// Keeps a commit of the table that was read, if it is the one that the table means.
+    pub(super) fn keep_commit(&mut self, entry: &TableEntry, body: Bytes, rule: Rule) -> Result<OpenedCommit, Miss> {
+        let name = self.list.commit(entry.commit.seq);
+        let header = match CommitHeader::decode(&body, &self.list.hash()) {
+            Ok(header) => header,
+            // A stub.
+            Err(_) if body.is_empty() => return Err(Miss::Gone { object: name }),
+            Err(malformed) => return Err(Miss::Damaged(malformed.of(&name))),
+        };
+        // Rule 12: a late PUT may have created the name again after it was collected.
+        if !entry.matches(&header) && rules::kept(rule) {
+            return Err(Miss::Gone { object: name });
+        }
+        let opened = OpenedCommit { header: Arc::new(header), body };
+        self.opened.insert(entry.commit.seq, opened.clone());
+        Ok(opened)
+    }
+
+    pub(super) fn opened(&self, seq: u64) -> Option<&OpenedCommit> {
+        self.opened.get(&seq)
+    }
+
+    /// A GET of a part of an object.
+    pub(super) fn get(&self, name: String, range: ByteRange, cache: Cache) -> Request {
+        let cache = if self.reload { Cache::Reload } else { cache };
+        Request::Get { name, range: Some(range), cache }
+    }
+
+    pub(super) fn damaged_newest(&self, reason: &'static str) -> Miss {
+        let name = self.newest.as_ref().map_or_else(String::new, |newest| self.list.commit(newest.commit.seq));
+        damaged(name, reason)
+    }
+
+    /// The frame boundary from which a later page can read on without a directory, where it is known.
+    pub(super) fn place(&self, order: IterationOrder, next: u64) -> Option<Place> {
+        let boundary = |blocks: &[BlockEntry]| {
+            let block = blocks.get(blocks.partition_point(|block| block.end() <= next))?;
+            (block.first <= next).then(|| match order {
+                IterationOrder::Forwards => block.position,
+                IterationOrder::Backwards => block.end_position(),
+            })
+        };
+        let commit = |header: &CommitHeader| {
+            let position = boundary(&header.own_blocks)?;
+            Some(Place::Commit { seq: header.commit.seq, owner: header.owner(), position })
+        };
+        if let Some(newest) = &self.newest {
+            if next >= newest.run.first {
+                return commit(newest);
+            }
+            if next >= self.index_end() {
+                let table = &newest.table;
+                let entry = table.get(table.partition_point(|entry| entry.run.end() <= next))?;
+                return commit(&self.opened.get(&entry.commit.seq)?.header);
+            }
+        }
+        let entry = self.index_entry(next)?;
+        let position = boundary(&entry.blocks)?;
+        Some(match &entry.source {
+            Source::Segment { id, .. } => Place::Segment { id: *id, position },
+            Source::Commit(identity) => {
+                Place::Commit { seq: identity.seq, owner: entry.owner(&self.list.hash()), position }
+            }
+        })
+    }
+
+    /// The head page that a token refers to.
+    pub(super) fn index(&self) -> Option<IndexReference> {
+        self.index
+    }
+}
+
+fn damaged(object: String, reason: &'static str) -> Miss {
+    Miss::Damaged(CorruptObject { object, reason }.into())
+}
