@@ -79,8 +79,8 @@ impl LedgerPage {
 
 pub(super) fn write_handovers(handovers: &[Handover], out: &mut Vec<u8>) {
     let sessions = SessionTable::of(handovers.iter().map(|handover| handover.session));
-    sessions.write(out);
     out.put_varint(handovers.len() as u64);
+    sessions.write(out);
     let mut next = 0u64;
     for handover in handovers {
         out.put_varint(handover.seq.wrapping_sub(next));
@@ -93,8 +93,8 @@ pub(super) fn read_handovers(
     limit: usize,
     mut section: Reader<'_>,
 ) -> Result<Vec<Handover>, Malformed> {
-    let sessions = SessionTable::read(&mut section, limit)?;
     let count = section.count(limit, 2)?;
+    let sessions = SessionTable::read(&mut section, limit)?;
     let mut handovers = Vec::with_capacity(count);
     let mut next = Some(0u64);
     for _ in 0..count {
