@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use thiserror::Error;
 
-use crate::maybe_send::MaybeSend;
+use crate::maybe_send::{MaybeSend, MaybeSync};
 
 /// A source of credentials, asked before every request: it should remember them and refresh them before they expire.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-pub trait CredentialsSource: MaybeSend {
+pub trait CredentialsSource: MaybeSend + MaybeSync {
     /// The credentials to sign with now; `None` for an anonymous request.
     ///
     /// # Errors

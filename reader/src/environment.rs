@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
-use crate::maybe_send::MaybeSend;
+use crate::maybe_send::{MaybeSend, MaybeSync};
 
 /// The clock, the timer and the random numbers that the reader works with.
 ///
@@ -12,7 +12,7 @@ use crate::maybe_send::MaybeSend;
 /// own to make all three repeatable.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-pub trait Environment: MaybeSend {
+pub trait Environment: MaybeSend + MaybeSync {
     /// The wall-clock time.
     fn now(&self) -> SystemTime;
 
@@ -31,7 +31,10 @@ pub struct NativeEnvironment;
 #[cfg(not(target_arch = "wasm32"))]
 #[async_trait]
 impl Environment for NativeEnvironment {
-    #[allow(clippy::disallowed_methods, reason = "the edge where the native clock is read")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the edge where the native clock is read"
+    )]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }

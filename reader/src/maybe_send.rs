@@ -1,13 +1,27 @@
-//! `Send` where there are threads.
+//! `Send` and `Sync` where there are threads.
+//!
+//! On wasm32 a page has one thread and JavaScript's values stay on it, so nothing is asked there.
 
-/// `Send + Sync` natively, nothing on wasm32, where a page has one thread and JavaScript's values stay on it.
+/// [`Send`] natively, anything on wasm32.
 #[cfg(not(target_arch = "wasm32"))]
-pub trait MaybeSend: Send + Sync {}
+pub trait MaybeSend: Send {}
 #[cfg(not(target_arch = "wasm32"))]
-impl<T: Send + Sync + ?Sized> MaybeSend for T {}
+impl<T: Send + ?Sized> MaybeSend for T {}
 
-/// `Send + Sync` natively, nothing on wasm32, where a page has one thread and JavaScript's values stay on it.
+/// [`Sync`] natively, anything on wasm32.
+#[cfg(not(target_arch = "wasm32"))]
+pub trait MaybeSync: Sync {}
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: Sync + ?Sized> MaybeSync for T {}
+
+/// [`Send`] natively, anything on wasm32.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSend {}
 #[cfg(target_arch = "wasm32")]
 impl<T: ?Sized> MaybeSend for T {}
+
+/// [`Sync`] natively, anything on wasm32.
+#[cfg(target_arch = "wasm32")]
+pub trait MaybeSync {}
+#[cfg(target_arch = "wasm32")]
+impl<T: ?Sized> MaybeSync for T {}

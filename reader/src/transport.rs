@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use thiserror::Error;
 
-use crate::maybe_send::MaybeSend;
+use crate::maybe_send::{MaybeSend, MaybeSync};
 
 /// Bytes of an answer that is no success: enough for S3's error documents.
 pub const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
@@ -20,7 +20,7 @@ pub const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
 /// retry (the reader does, within its bounds), and must bound what it keeps of a body as [`HttpRequest`] says.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
-pub trait Transport: MaybeSend {
+pub trait Transport: MaybeSend + MaybeSync {
     /// Sends one request and reads its answer to the end, or as far as is asked for.
     ///
     /// # Errors
@@ -47,7 +47,10 @@ pub struct HttpRequest {
 
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.url.split_once('?').map_or(self.url.as_str(), |(path, _)| path);
+        let path = self
+            .url
+            .split_once('?')
+            .map_or(self.url.as_str(), |(path, _)| path);
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| *name).collect();
         formatter
             .debug_struct("HttpRequest")
@@ -142,11 +145,22 @@ impl BodyCollector {
     /// For the answer to `request` that has this status.
     pub fn new(request: &HttpRequest, status: u16) -> Self {
         let (skip, take, limit) = match (&request.range, status) {
-            (Some(range), 200) => (range.start, Some(range.end.saturating_sub(range.start)), request.limit),
+            (Some(range), 200) => (
+                range.start,
+                Some(range.end.saturating_sub(range.start)),
+                request.limit,
+            ),
             (_, 200..=299) => (0, None, request.limit),
             (_, _) => (0, Some(MAX_ERROR_BODY_BYTES), MAX_ERROR_BODY_BYTES),
         };
-        Self { chunks: Vec::new(), kept: 0, received: 0, skip, take, limit }
+        Self {
+            chunks: Vec::new(),
+            kept: 0,
+            received: 0,
+            skip,
+            take,
+            limit,
+        }
     }
 
     /// Takes the next chunk; `true` where no more is needed.
@@ -204,7 +218,10 @@ mod tests {
     fn more_than_the_limit_is_refused_while_it_comes() -> Result<(), TransportError> {
         let mut body = BodyCollector::new(&request(Some(0..4), 4), 206);
         assert!(!body.push(b"abcd"[..].into())?);
-        assert_eq!(body.push(b"e"[..].into()), Err(TransportError::TooLarge { limit: 4 }));
+        assert_eq!(
+            body.push(b"e"[..].into()),
+            Err(TransportError::TooLarge { limit: 4 })
+        );
         Ok(())
     }
 
@@ -233,6 +250,9 @@ mod tests {
     #[test]
     fn debug_shows_no_signature() {
         let shown = format!("{:?}", request(None, 1));
-        assert!(!shown.contains("SECRET") && shown.contains("https://host/bucket/name"), "{shown}");
+        assert!(
+            !shown.contains("SECRET") && shown.contains("https://host/bucket/name"),
+            "{shown}"
+        );
     }
 }

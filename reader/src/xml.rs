@@ -24,7 +24,10 @@ pub(crate) fn walk(
     let mut texts: Vec<String> = Vec::new();
     let mut elements = 0_usize;
     loop {
-        match reader.read_event().map_err(|_| "it is not well-formed XML")? {
+        match reader
+            .read_event()
+            .map_err(|_| "it is not well-formed XML")?
+        {
             Event::Start(start) => {
                 if path.len() == MAX_DEPTH {
                     return Err("it nests too deeply");
@@ -37,9 +40,11 @@ pub(crate) fn walk(
             Event::GeneralRef(reference) => {
                 let resolved = match reference.resolve_char_ref() {
                     Ok(Some(character)) => character.to_string(),
-                    Ok(None) => quick_xml::escape::resolve_predefined_entity(&reference.xml10_content())
-                        .ok_or("it uses an entity that XML does not define")?
-                        .to_owned(),
+                    Ok(None) => {
+                        quick_xml::escape::resolve_predefined_entity(&reference.xml10_content())
+                            .ok_or("it uses an entity that XML does not define")?
+                            .to_owned()
+                    }
                     Err(_) => return Err("it holds an impossible character reference"),
                 };
                 append(&mut texts, &resolved);
@@ -69,7 +74,9 @@ mod tests {
 
     fn elements(document: &str) -> Result<Vec<(String, String)>, &'static str> {
         let mut found = Vec::new();
-        walk(document.as_bytes(), |path, text| found.push((path.join("/"), text.to_owned())))?;
+        walk(document.as_bytes(), |path, text| {
+            found.push((path.join("/"), text.to_owned()))
+        })?;
         Ok(found)
     }
 
@@ -79,13 +86,23 @@ mod tests {
             r#"<?xml version="1.0"?><r xmlns:x="u"><x:a>1 &lt; &#50;<![CDATA[ & 3]]></x:a><b/></r>"#,
         )?;
         let expected = [("r/a", "1 < 2 & 3"), ("r/b", ""), ("r", "")];
-        assert_eq!(found, expected.map(|(path, text)| (path.to_owned(), text.to_owned())));
+        assert_eq!(
+            found,
+            expected.map(|(path, text)| (path.to_owned(), text.to_owned()))
+        );
         Ok(())
     }
 
     #[test]
     fn what_is_not_whole_is_refused() {
-        for document in ["", "<a><b></b>", "<a></b>", "<a>&unknown;</a>", "<html", "plain text"] {
+        for document in [
+            "",
+            "<a><b></b>",
+            "<a></b>",
+            "<a>&unknown;</a>",
+            "<html",
+            "plain text",
+        ] {
             assert!(elements(document).is_err(), "{document}");
         }
         assert_eq!(elements(&"<a>".repeat(1_000)), Err("it nests too deeply"));
