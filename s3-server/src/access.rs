@@ -119,11 +119,13 @@ impl Access {
         let state = self.read();
         let Some(signer) = signer else {
             let (permission, bucket, _) = question;
-            return [bucket, ""].into_iter().filter_map(|name| state.anonymous.get(name)).any(|open| match permission {
-                Permission::GetObject => open.get,
-                Permission::ListBucket => open.list,
-                _ => false,
-            });
+            return [bucket, ""].into_iter().filter_map(|name| state.anonymous.get(name)).any(
+                |open| match permission {
+                    Permission::GetObject => open.get,
+                    Permission::ListBucket => open.list,
+                    _ => false,
+                },
+            );
         };
         let Some(credential) = state.credentials.get(signer) else { return false };
         credential.policies.iter().all(|policy| policy(question))
@@ -156,7 +158,8 @@ fn query_token(query: Option<&str>) -> Option<String> {
 impl S3Auth for Access {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let state = self.read();
-        let unknown = || s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.");
+        let unknown =
+            || s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.");
         state.credentials.get(access_key).map(|found| found.secret_key.clone()).ok_or_else(unknown)
     }
 }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Frame, SizeHint};
 use s3s::Body;
+use tokio::time::Sleep;
 
 use crate::faults::Refusal;
 
@@ -54,25 +56,31 @@ pub(crate) async fn truncate(response: Response<Body>, length: u64) -> Response<
     let (parts, mut body) = response.into_parts();
     let Ok(bytes) = body.store_all_limited(usize::MAX).await else { return Response::from_parts(parts, body) };
     let kept = bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX));
-    let broken = BrokenBody { promised: bytes.len() as u64, rest: Some(bytes.slice(..kept)) };
+    let broken = BrokenBody { promised: bytes.len() as u64, rest: Some(bytes.slice(..kept)), pause: None };
     Response::from_parts(parts, Body::http_body_unsync(broken))
 }
+
+/// Time for what was sent to leave, before the connection is closed behind it.
+const FLUSH: Duration = Duration::from_millis(50);
 
 /// Promises more than it brings, so that the connection is closed in the middle.
 struct BrokenBody {
     promised: u64,
     rest: Option<Bytes>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl hyper::body::Body for BrokenBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Poll::Ready(Some(match self.rest.take() {
-            Some(bytes) => Ok(Frame::data(bytes)),
-            None => Err(io::ErrorKind::ConnectionAborted.into()),
-        }))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(bytes) = self.rest.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(FLUSH)));
+        ready!(pause.as_mut().poll(cx));
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -34,7 +34,7 @@ pub enum Fault {
     Late(Refusal, Gate),
     /// Answer 200 with an error as the body, and do nothing, as S3 may after it has begun to answer.
     ErrorBody(Refusal),
-    /// Serve it, but close the connection after so many bytes of the body.
+    /// Serve it, but close the connection after at most so many bytes of the body.
     Truncate(u64),
     /// Serve it, but with this byte of the body inverted, counted from its start and around its end.
     Corrupt(u64),

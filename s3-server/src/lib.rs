@@ -46,6 +46,6 @@ pub use request::{Operation, RequestInfo};
 pub use server::{Limits, RunningServer, Server, ServerBuilder, StartError};
 pub use signature::WrongRegion;
 pub use store::{
-    BucketSummary, ByteRange, ETag, ListPage, ListRequest, ListStart, MAX_KEY_LENGTH, MAX_KEYS, Object,
-    ObjectChecksum, ObjectMetadata, ObjectSummary, Precondition, Store, StoreError, StoreResult,
+    BucketSummary, ByteRange, ETag, ListPage, ListRequest, ListStart, MAX_KEY_LENGTH, MAX_KEYS, Object, ObjectChecksum,
+    ObjectMetadata, ObjectSummary, Precondition, Store, StoreError, StoreResult,
 };

@@ -110,7 +110,7 @@ impl S3 for Operations {
         let name = request.input.bucket;
         let location = Some(format!("/{name}"));
         self.on_store(move |store| store.create_bucket(&name)).await?;
-        Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
@@ -139,7 +139,8 @@ impl S3 for Operations {
         let input = request.input;
         let bent = request.extensions.get::<Bent>().cloned().unwrap_or_default();
         let max_keys = input.max_keys.unwrap_or(MAX_KEYS as i32);
-        let asked = usize::try_from(max_keys).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))?;
+        let asked =
+            usize::try_from(max_keys).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))?;
         let start = match (&input.continuation_token, &input.start_after) {
             (Some(token), _) => ListStart::from_token(token)
                 .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
@@ -188,7 +189,8 @@ impl S3 for Operations {
             true => checksums(object.metadata.checksum.as_ref()),
             false => Checksum::default(),
         };
-        let content_range = || format!("bytes {}-{}/{}", object.range.start, object.range.end.saturating_sub(1), object.size);
+        let content_range =
+            || format!("bytes {}-{}/{}", object.range.start, object.range.end.saturating_sub(1), object.size);
         Ok(S3Response::new(GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: i64::try_from(object.body.len()).ok(),

@@ -90,7 +90,7 @@ impl RequestInfo {
             access_key: scope.as_ref().map(|scope| scope.access_key.clone()),
             region: scope.map(|scope| scope.region),
             query: query.map(str::to_owned),
-            headers: headers.clone(),
+            headers: without_secrets_in_debug(headers.clone()),
         }
     }
 
@@ -135,6 +135,15 @@ impl Scope {
         let access_key = parts.nth(1)?.to_owned();
         Some(Self { access_key, region })
     }
+}
+
+fn without_secrets_in_debug(mut headers: HeaderMap) -> HeaderMap {
+    for name in ["authorization", "x-amz-security-token"] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+    headers
 }
 
 fn operation(method: &Method, bucket: bool, key: bool, query: Option<&str>, headers: &HeaderMap) -> Operation {
@@ -206,7 +215,8 @@ mod tests {
     #[test]
     fn the_signer_is_read_from_header_and_query() {
         let mut headers = HeaderMap::new();
-        let value = "AWS4-HMAC-SHA256 Credential=AK/I/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let value =
+            "AWS4-HMAC-SHA256 Credential=AK/I/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0";
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
         let signed = RequestInfo::new(1, &Method::GET, &Uri::from_static("/b/k"), &headers, None);
         assert_eq!((signed.access_key.as_deref(), signed.region.as_deref()), (Some("AK/I"), Some("eu-west-1")));

@@ -57,10 +57,15 @@ impl Server {
 }
 
 /// Bounds that keep one client from using up the server.
+///
+/// ```
+/// use klstore_s3_server::Limits;
+/// let small = Limits { max_object_size: 1 << 20, ..Limits::default() };
+/// # assert!(small.max_object_size < Limits::default().max_object_size);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
-    /// Bytes of the largest object: 64 MiB, at most S3's 5 GiB.
+    /// Bytes of the largest object: 64 MiB. Each is in memory while it is put or read.
     pub max_object_size: u64,
     /// Bytes of uploads that may be in memory at once: 1 GiB. Others wait.
     pub upload_memory: u64,

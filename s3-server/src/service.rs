@@ -123,8 +123,12 @@ impl Service {
                 self.operate_late(parts, upload, gate).await;
                 Some(answer::refusal(refusal))
             }
-            Fault::Truncate(length) => Some(answer::truncate(self.operate(info, parts, upload, bent).await, length).await),
-            Fault::Corrupt(offset) => Some(answer::corrupt(self.operate(info, parts, upload, bent).await, offset).await),
+            Fault::Truncate(length) => {
+                Some(answer::truncate(self.operate(info, parts, upload, bent).await, length).await)
+            }
+            Fault::Corrupt(offset) => {
+                Some(answer::corrupt(self.operate(info, parts, upload, bent).await, offset).await)
+            }
             Fault::HideETag => return (Some(self.operate(info, parts, upload, bent).await), true),
             Fault::IgnorePreconditions => {
                 bent.ignore_preconditions = true;

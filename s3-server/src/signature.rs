@@ -84,9 +84,8 @@ fn wrong_region(request: &RequestInfo, own: &str, signed: &str, answer: WrongReg
             answer::error(StatusCode::MOVED_PERMANENTLY, "PermanentRedirect", message, &details)
         }
         WrongRegion::Malformed => {
-            let message = format!(
-                "The authorization header is malformed; the region '{signed}' is wrong; expecting '{own}'"
-            );
+            let message =
+                format!("The authorization header is malformed; the region '{signed}' is wrong; expecting '{own}'");
             let details = [("Region", own)];
             answer::error(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed", &message, &details)
         }

@@ -84,7 +84,8 @@ async fn temporary_credentials_need_their_token_and_can_be_exchanged() {
     for presign in [None, Some(Duration::from_secs(60))] {
         let get = async |token: Option<&str>| {
             let session_token = token.map(str::to_owned);
-            let signer = Signer { access_key: "AKTEMP".into(), secret_key: "s".into(), session_token, presign, ..Signer::new() };
+            let signer =
+                Signer { access_key: "AKTEMP".into(), secret_key: "s".into(), session_token, presign, ..Signer::new() };
             outcome(signer.request("GET", &url, &[], b"")).await
         };
         assert_eq!(get(Some("a/token+of=bytes")).await, refused(200, ""));

@@ -31,15 +31,16 @@ async fn an_answer_before_the_effect_leaves_nothing_behind() {
     let is_put = |request: &klstore_s3_server::RequestInfo| request.operation == Operation::PutObject;
     server.faults().next(is_put, Fault::refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"));
     server.faults().next(is_put, Fault::Drop);
-    server.faults().next(is_put, Fault::ErrorBody(Refusal::INTERNAL_ERROR));
+    server.faults().next(is_put, Fault::Delay(Duration::from_millis(1), Box::new(Fault::Drop)));
     assert_eq!(s3.list_objects_v2().bucket(BUCKET).send().await.unwrap().key_count(), Some(0));
     assert_eq!(put(&s3, "k").await, Err(429));
     assert_eq!(put(&s3, "k").await, Err(0));
-    assert!(put(&s3, "k").await.is_ok(), "a PUT's body is not looked at");
+    assert_eq!(put(&s3, "k").await, Err(0));
     assert!(keys(&server).is_empty());
     assert_eq!(put(&s3, "k").await, Ok(()), "each was for one request");
-    let log: Vec<_> = server.take_requests().into_iter().map(|record| record.status.map(|status| status.as_u16())).collect();
-    assert_eq!(log, [Some(200), Some(429), None, Some(200), Some(200)]);
+    let log: Vec<_> =
+        server.take_requests().into_iter().map(|record| record.status.map(|status| status.as_u16())).collect();
+    assert_eq!(log, [Some(200), Some(429), None, None, Some(200)]);
     assert_eq!(server.counts().put, 4);
     server.shutdown().await;
 }
@@ -113,6 +114,10 @@ async fn bodies_are_cut_and_changed() {
     let cut = get().await;
     assert_eq!((cut.status().as_u16(), cut.content_length()), (200, Some(10)));
     assert!(cut.bytes().await.is_err());
+    server.faults().next(|_| true, Fault::ErrorBody(Refusal::INTERNAL_ERROR));
+    let error = get().await;
+    assert_eq!(error.status(), 200);
+    assert_eq!(support::element(&error.text().await.unwrap(), "Code"), Some("InternalError"));
     server.faults().next(|_| true, Fault::Corrupt(13));
     assert_eq!(get().await.bytes().await.unwrap(), b"012\xcc456789".as_slice());
     assert_eq!(get().await.bytes().await.unwrap(), BODY);

@@ -102,10 +102,8 @@ async fn talk(server: &RunningServer, bytes: Vec<u8>) -> String {
 
 #[tokio::test]
 async fn slow_and_oversized_requests_are_cut_off() {
-    let mut limits = Limits::default();
-    limits.head_timeout = Duration::from_millis(300);
-    limits.body_pause = Duration::from_millis(300);
-    limits.max_head_size = 16 << 10;
+    let time = Duration::from_millis(300);
+    let limits = Limits { head_timeout: time, body_pause: time, max_head_size: 16 << 10, ..Limits::default() };
     let server = start(builder().limits(limits)).await;
     let host = server.address();
     assert_eq!(talk(&server, b"GET /photos/k HTTP/1.1\r\nHo".to_vec()).await, "");

@@ -89,7 +89,10 @@ impl Folder {
             Err(errno) => return Err(failed("lock", &marker_path)(errno.into())),
         }
         let mut text = Vec::new();
-        (&mut marker).take(MARKER_TEXT.len() as u64 + 1).read_to_end(&mut text).map_err(failed("read", &marker_path))?;
+        (&mut marker)
+            .take(MARKER_TEXT.len() as u64 + 1)
+            .read_to_end(&mut text)
+            .map_err(failed("read", &marker_path))?;
         if text.is_empty() {
             marker
                 .write_all(MARKER_TEXT)
@@ -185,11 +188,8 @@ impl BucketFolder {
             metadata: metadata.clone(),
         };
         let temporary = self.next_temporary.fetch_add(1, Ordering::Relaxed).to_string();
-        let failed = |error| StoreError::Io {
-            action: "write",
-            path: self.path.join("tmp").join(&temporary),
-            source: error,
-        };
+        let failed =
+            |error| StoreError::Io { action: "write", path: self.path.join("tmp").join(&temporary), source: error };
         let header = serde_json::to_vec(&header).map_err(|error| failed(error.into()))?;
         let length = u32::try_from(header.len()).ok().filter(|&length| length <= MAX_HEADER);
         let length = length.ok_or_else(|| failed(io::ErrorKind::FileTooLarge.into()))?;
@@ -213,9 +213,7 @@ impl BucketFolder {
         let name = file_name(key);
         let Some((mut file, header, etag)) = self.open(&name)? else { return Ok(None) };
         let size = header.size;
-        let range = range
-            .within(size)
-            .ok_or_else(|| StoreError::RangeNotSatisfiable { key: key.to_owned(), size })?;
+        let range = range.within(size).ok_or_else(|| StoreError::RangeNotSatisfiable { key: key.to_owned(), size })?;
         let mut body = Vec::new();
         // The reader stands behind the header.
         file.seek(SeekFrom::Current(i64::try_from(range.start).unwrap_or(i64::MAX)))

@@ -303,12 +303,8 @@ impl Store {
             true => Ok(()),
             false => Err(StoreError::PreconditionFailed { key: key.to_owned() }),
         };
-        let entry = |content| Entry {
-            etag: summary.etag,
-            size: summary.size,
-            last_modified: summary.last_modified,
-            content,
-        };
+        let entry =
+            |content| Entry { etag: summary.etag, size: summary.size, last_modified: summary.last_modified, content };
         #[cfg(unix)]
         if let Some(files) = &held.files {
             // Once before the work, and once more where it counts: under the key's lock.
@@ -347,9 +343,7 @@ impl Store {
         };
         let (etag, size, last_modified) = (entry.etag, entry.size, entry.last_modified);
         drop(index);
-        let range = range
-            .within(size)
-            .ok_or_else(|| StoreError::RangeNotSatisfiable { key: key.to_owned(), size })?;
+        let range = range.within(size).ok_or_else(|| StoreError::RangeNotSatisfiable { key: key.to_owned(), size })?;
         // Within the body, whose length is a usize.
         let body = content.body.slice(range.start as usize..range.end as usize);
         Ok(Object { etag, size, last_modified, metadata: content.metadata.clone(), body, range })

@@ -149,9 +149,7 @@ impl ByteRange {
         match self {
             Self::All => Some(0..size),
             Self::Nothing => Some(0..0),
-            Self::FromTo(first, last) if first < size && first <= last => {
-                Some(first..last.saturating_add(1).min(size))
-            }
+            Self::FromTo(first, last) if first < size && first <= last => Some(first..last.saturating_add(1).min(size)),
             Self::From(first) if first < size => Some(first..size),
             Self::Last(length) if length > 0 && size > 0 => Some(size.saturating_sub(length)..size),
             Self::FromTo(..) | Self::From(_) | Self::Last(_) => None,

@@ -108,9 +108,8 @@ impl Signer {
         }
         let mut bare = bare.body(()).unwrap();
         instructions.apply_to_request_http1x(&mut bare);
-        let mut request = http_client()
-            .request(bare.method().clone(), bare.uri().to_string())
-            .headers(bare.headers().clone());
+        let mut request =
+            http_client().request(bare.method().clone(), bare.uri().to_string()).headers(bare.headers().clone());
         if !body.is_empty() {
             request = request.body(body.to_vec());
         }
