@@ -67,11 +67,7 @@ impl Background {
     }
 
     /// Starts a compaction of `list`.
-    pub(crate) fn compact(
-        &self,
-        list: String,
-        plan: Plan<Result<Compaction, FormatError>>,
-    ) -> RunningCompaction {
+    pub(crate) fn compact(&self, list: String, plan: Plan<Result<Compaction, FormatError>>) -> RunningCompaction {
         let (ended, finished) = watch::channel(false);
         let work = Work::begin(&self.active);
         let (driver, permits) = (self.driver.clone(), self.compactions.clone());

@@ -68,12 +68,7 @@ impl S3StoreWriter {
     /// # Errors
     ///
     /// As there.
-    pub fn append_list(
-        &self,
-        keyspace: &str,
-        key: &str,
-        insertions: Vec<Insertion>,
-    ) -> Result<Appended, WriterError> {
+    pub fn append_list(&self, keyspace: &str, key: &str, insertions: Vec<Insertion>) -> Result<Appended, WriterError> {
         self.runtime.wait_for(async { self.writer.append_list(keyspace, key, insertions).await?.await })
     }
 

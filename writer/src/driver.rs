@@ -67,8 +67,8 @@ impl Driver {
                 self.counters.retries.add(1);
                 self.back_off(unanswered_puts).await;
             }
-            let mut sent = stream::iter(requests.into_iter().map(|request| self.send(request, progress)))
-                .buffered(MAX_IN_FLIGHT);
+            let mut sent =
+                stream::iter(requests.into_iter().map(|request| self.send(request, progress))).buffered(MAX_IN_FLIGHT);
             answers = Vec::new();
             while let Some(answer) = sent.next().await {
                 answers.push(answer?);

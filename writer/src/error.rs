@@ -66,8 +66,10 @@ pub enum WriterError {
         may_have_appended: bool,
     },
     /// Try again later: other writers kept changing the list.
-    #[error("list `{list}` kept changing under this writer: let one writer at a time append to a key. \
-             What was under way may have been appended: append it again with its nonces, which drops duplicates")]
+    #[error(
+        "list `{list}` kept changing under this writer: let one writer at a time append to a key. \
+             What was under way may have been appended: append it again with its nonces, which drops duplicates"
+    )]
     Contended {
         /// Keyspace and key.
         list: String,
@@ -95,7 +97,9 @@ pub enum WriterError {
         cause: Box<WriterError>,
     },
     /// Call the blocking writer from a thread without an async runtime, or use the async one.
-    #[error("the blocking writer was called inside an async runtime, where it would stop other tasks: use S3StoreWriter there")]
+    #[error(
+        "the blocking writer was called inside an async runtime, where it would stop other tasks: use S3StoreWriter there"
+    )]
     BlockingInsideRuntime,
     /// The blocking writer's own runtime could not be started.
     #[error("the blocking writer could not start its threads: {reason}")]

@@ -64,13 +64,7 @@ impl Keyspaces {
     }
 
     /// PUTs an existing object's own bytes again: harmless, and a safe store answers 412.
-    async fn probe(
-        &self,
-        driver: &Driver,
-        keyspace: &str,
-        object: String,
-        body: Bytes,
-    ) -> Result<(), WriterError> {
+    async fn probe(&self, driver: &Driver, keyspace: &str, object: String, body: Bytes) -> Result<(), WriterError> {
         let plan = Plan::new({
             let object = object.clone();
             |port| async move {

@@ -21,6 +21,8 @@ mod writer;
 
 #[cfg(test)]
 mod memory_store;
+#[cfg(test)]
+mod test_clock;
 
 pub use klstore_format::plan::SweepReport;
 pub use klstore_format::{Insertion, S3StoreConfig};

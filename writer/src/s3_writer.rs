@@ -434,7 +434,13 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let unfinished = self.background.active();
         if unfinished > 0 {
-            tracing::warn!(unfinished, "dropped a writer with background work under way; a sweep finds what it leaves (close it to avoid that)");
+            tracing::warn!(
+                unfinished,
+                "dropped a writer with background work under way; a sweep finds what it leaves (close it to avoid that)"
+            );
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,9 @@ pub enum StoreError {
         actual: Option<String>,
     },
     /// This machine's clock and the store's are too far apart for a signature.
-    #[error("this machine's clock differs too much from that of the store of bucket `{bucket}`: set it (the store says {server_time})")]
+    #[error(
+        "this machine's clock differs too much from that of the store of bucket `{bucket}`: set it (the store says {server_time})"
+    )]
     ClockSkew {
         /// The bucket.
         bucket: String,

@@ -98,20 +98,30 @@ impl S3ObjectStore {
         match code {
             "NoSuchBucket" => StoreError::BucketNotFound { bucket, endpoint: self.endpoint.clone() },
             // The code alone: the message of a wrong signature repeats the key id.
-            "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"
-            | "InvalidClientTokenId" | "UnrecognizedClientException" => {
-                StoreError::InvalidCredentials { bucket, reason: code.to_owned() }
-            }
+            "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException" => StoreError::InvalidCredentials { bucket, reason: code.to_owned() },
             "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "Forbidden" => {
                 let code = code.to_owned();
                 StoreError::AccessDenied { action, object, bucket, code, permissions: permissions(action) }
             }
             "NotImplemented" | "MethodNotAllowed" => StoreError::NotSupported { action, object, bucket, reason },
-            "InternalError" | "ServiceUnavailable" | "SlowDown" | "Throttling" | "ThrottlingException"
-            | "TooManyRequests" | "RequestTimeout" | "RequestLimitExceeded" | "OperationAborted"
-            | "ConditionalRequestConflict" | "BadDigest" | "IncompleteBody" => {
-                StoreError::Unavailable { action, object, reason }
-            }
+            "InternalError"
+            | "ServiceUnavailable"
+            | "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequests"
+            | "RequestTimeout"
+            | "RequestLimitExceeded"
+            | "OperationAborted"
+            | "ConditionalRequestConflict"
+            | "BadDigest"
+            | "IncompleteBody" => StoreError::Unavailable { action, object, reason },
             _ => StoreError::Rejected { action, object, reason },
         }
     }
@@ -145,7 +155,11 @@ impl S3ObjectStore {
         match error {
             SdkError::ConstructionFailure(_) => StoreError::Rejected { action, object, reason },
             SdkError::DispatchFailure(failure) if failure.is_user() => StoreError::Rejected { action, object, reason },
-            _ => StoreError::Unavailable { action, object, reason: format!("{} was not reached: {reason}", self.endpoint) },
+            _ => StoreError::Unavailable {
+                action,
+                object,
+                reason: format!("{} was not reached: {reason}", self.endpoint),
+            },
         }
     }
 }
