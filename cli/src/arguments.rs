@@ -1,0 +1,93 @@
+//! What users type.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::settings::StoreArguments;
+
+const AFTER_HELP: &str = "\
+Try it without an account: `klstore demo` puts a year of real flights into an S3 server of its own.
+
+Start:
+  export KLSTORE_BUCKET=my-bucket AWS_REGION=eu-central-1   # or --bucket, --region, --endpoint
+  klstore keyspace create sensors
+  echo 21.5 | klstore append sensors kitchen
+  klstore page sensors kitchen --order backwards
+
+Use `klstore help COMMAND` for the details of a command and `klstore --help` for credentials and exit codes.";
+
+const AFTER_LONG_HELP: &str = "\
+Credentials:
+  From the usual places, in this order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN), the
+  profile of AWS_PROFILE in ~/.aws, SSO, web identity, container and instance metadata. --profile (or
+  KLSTORE_PROFILE) asks only that profile. --anonymous sends unsigned requests. Secrets are never flags: flags are
+  seen by everyone on the machine.
+
+Settings:
+  A flag wins over its KLSTORE_* variable, and that over AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION and
+  AWS_DEFAULT_REGION. Empty variables count as unset.
+
+Exit codes:
+  0  done (also when the reader of a pipe has seen enough, as in `klstore read ... | head`)
+  1  failed for another reason, such as a file that cannot be read
+  2  the command line or the input is wrong: nothing to try again, something to correct
+  3  the keyspace, key or bucket does not exist
+  4  the keyspace already exists
+  5  no access, or a setting is wrong: credentials, permission, region, clock, endpoint
+  6  the store did not answer or is busy: try again
+  7  an object in the store is damaged, or of a newer version
+
+Output:
+  Answers go to stdout, everything else to stderr. With --json each answer is one JSON object on stdout and each
+  error one on stderr: {\"error\": {\"kind\", \"exit_code\", \"message\", \"advice\"}}.";
+
+/// Appendable lists on S3: append, page, seek and follow.
+///
+/// A list is one KEY in a KEYSPACE. One writer appends to it; any number of readers page it forwards and backwards,
+/// from an offset, a timestamp or a nonce. S3 is the only server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "klstore", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110,
+    after_help = AFTER_HELP, after_long_help = format!("{AFTER_HELP}\n\n{AFTER_LONG_HELP}"),
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub store: StoreArguments,
+    #[command(flatten)]
+    pub general: GeneralArguments,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "General options")]
+pub struct GeneralArguments {
+    /// Answer in JSON: one object on stdout, errors as one object on stderr
+    #[arg(long, global = true, env = "KLSTORE_JSON", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub json: bool,
+    /// Log to stderr what is done; -vv says more, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show it all: an S3 server, a year of real flights into it, pages out of it
+    Demo(commands::demo::Arguments),
+    /// Serve S3 from a folder of this machine
+    S3(commands::s3::Arguments),
+    /// Create and list keyspaces
+    #[command(subcommand)]
+    Keyspace(commands::keyspace::Command),
+    /// List the keys of a keyspace
+    #[command(subcommand)]
+    Key(commands::key::Command),
+    /// Show what is known of one list: offsets, nonces, items, bytes, times
+    Stat(commands::stat::Arguments),
+    /// Append lines or NDJSON to a list, or to many
+    Append(commands::append::Arguments),
+    /// Read one page of a list, as one JSON object
+    Page(commands::page::Arguments),
+    /// Read a list from a start to its end, and follow it
+    Read(commands::read::Arguments),
+}

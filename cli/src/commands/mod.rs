@@ -1,0 +1,32 @@
+//! The commands, one file each.
+
+pub mod append;
+pub mod demo;
+pub mod key;
+pub mod keyspace;
+pub mod page;
+pub mod read;
+pub mod s3;
+pub mod stat;
+
+use crate::arguments::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Why it could not.
+pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let store = &cli.store;
+    match cli.command {
+        Command::Demo(arguments) => demo::run(arguments, output).await,
+        Command::S3(arguments) => s3::run(arguments, store.bucket.as_deref(), output).await,
+        Command::Keyspace(command) => keyspace::run(command, store, output).await,
+        Command::Key(command) => key::run(command, store, output).await,
+        Command::Stat(arguments) => stat::run(&arguments, store, output).await,
+        Command::Append(arguments) => append::run(arguments, store, output).await,
+        Command::Page(arguments) => page::run(&arguments, store).await,
+        Command::Read(arguments) => read::run(arguments, store, output).await,
+    }
+}

@@ -1,0 +1,22 @@
+//! What is logged to stderr.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging: warnings of klstore itself, and with each `-v` more. Other crates' logs stay above the level at
+/// which they show headers, as these hold signatures and session tokens.
+pub fn start(verbose: u8, json: bool) {
+    // A target stands for all that begin with it: klstore_reader, klstore_writer...
+    let filter = match verbose {
+        0 => "error,klstore=warn",
+        1 => "warn,klstore=info",
+        2 => "info,klstore=debug",
+        _ => "info,klstore=trace",
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    if json { subscriber.json().init() } else { subscriber.init() }
+}
