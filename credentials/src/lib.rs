@@ -52,15 +52,12 @@ pub enum CredentialsError {
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub async fn provider(
-    config: &S3StoreConfig,
-) -> Result<Option<SharedCredentialsProvider>, CredentialsError> {
+pub async fn provider(config: &S3StoreConfig) -> Result<Option<SharedCredentialsProvider>, CredentialsError> {
     config.validate()?;
     if config.anonymous {
         return Ok(None);
     }
-    if let (Some(access_key), Some(secret_key)) = (set(&config.access_key), set(&config.secret_key))
-    {
+    if let (Some(access_key), Some(secret_key)) = (set(&config.access_key), set(&config.secret_key)) {
         let token = config.token().map(str::to_owned);
         let keys = Credentials::new(access_key, secret_key, token, None, STATIC_PROVIDER);
         return Ok(Some(SharedCredentialsProvider::new(keys)));
@@ -72,20 +69,13 @@ pub async fn provider(
             .profile_name(profile)
             .configure(&ProviderConfig::default().with_region(Some(region)))
             .build();
-        return Ok(Some(SharedCredentialsProvider::new(
-            RefreshingProvider::new(source),
-        )));
+        return Ok(Some(SharedCredentialsProvider::new(RefreshingProvider::new(source))));
     }
     if !config.use_default_credentials {
         return Err(ConfigError::NoCredentials.into());
     }
-    let source = DefaultCredentialsChain::builder()
-        .region(region)
-        .build()
-        .await;
-    Ok(Some(SharedCredentialsProvider::new(
-        RefreshingProvider::new(source),
-    )))
+    let source = DefaultCredentialsChain::builder().region(region).build().await;
+    Ok(Some(SharedCredentialsProvider::new(RefreshingProvider::new(source))))
 }
 
 /// A setting that is there and not empty, as an unset variable in a file or shell often is.
@@ -118,8 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn static_keys_win_over_a_profile_and_carry_either_token()
-    -> Result<(), Box<dyn std::error::Error>> {
+    async fn static_keys_win_over_a_profile_and_carry_either_token() -> Result<(), Box<dyn std::error::Error>> {
         for session in [true, false] {
             let mut config = config();
             config.access_key = Some("AKID".into());
@@ -131,17 +120,9 @@ mod tests {
             } else {
                 config.security_token = token
             }
-            let keys = provider(&config)
-                .await?
-                .expect("a provider")
-                .provide_credentials()
-                .await?;
+            let keys = provider(&config).await?.expect("a provider").provide_credentials().await?;
             assert_eq!(
-                (
-                    keys.access_key_id(),
-                    keys.secret_access_key(),
-                    keys.session_token()
-                ),
+                (keys.access_key_id(), keys.secret_access_key(), keys.session_token()),
                 ("AKID", "SECRET", Some("TOKEN"))
             );
         }
@@ -155,10 +136,7 @@ mod tests {
         config.secret_key = Some("SECRET".into());
         config.session_token = Some("one".into());
         config.security_token = Some("two".into());
-        assert!(matches!(
-            provider(&config).await,
-            Err(CredentialsError::Configuration(_))
-        ));
+        assert!(matches!(provider(&config).await, Err(CredentialsError::Configuration(_))));
     }
 
     #[tokio::test]
@@ -174,13 +152,7 @@ mod tests {
         let mut config = config();
         config.use_default_credentials = false;
         let error = provider(&config).await.expect_err("no source");
-        assert!(
-            matches!(
-                error,
-                CredentialsError::Configuration(ConfigError::NoCredentials)
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, CredentialsError::Configuration(ConfigError::NoCredentials)), "{error}");
     }
 
     #[tokio::test]
@@ -191,10 +163,7 @@ mod tests {
         config.region = "eu-central-1".into();
         config.endpoint = Some("http://127.0.0.1:9000".into());
         let sdk = sdk_config(&config).await?;
-        assert_eq!(
-            sdk.region().map(|region| region.as_ref()),
-            Some("eu-central-1")
-        );
+        assert_eq!(sdk.region().map(|region| region.as_ref()), Some("eu-central-1"));
         assert_eq!(sdk.endpoint_url(), Some("http://127.0.0.1:9000"));
         assert!(sdk.credentials_provider().is_some());
         assert!(!format!("{sdk:?}").contains("SECRET"));

@@ -33,11 +33,7 @@ impl<P: ProvideCredentials> RefreshingProvider<P> {
     }
 
     fn with_clock(source: P, clock: fn() -> SystemTime) -> Self {
-        Self {
-            source,
-            clock,
-            held: Mutex::new(None),
-        }
+        Self { source, clock, held: Mutex::new(None) }
     }
 
     async fn current(&self) -> Result {
@@ -49,10 +45,7 @@ impl<P: ProvideCredentials> RefreshingProvider<P> {
         match self.source.provide_credentials().await {
             Ok(credentials) => {
                 let refresh_at = refresh_time(&credentials, now);
-                *held = Some(Held {
-                    credentials: credentials.clone(),
-                    refresh_at,
-                });
+                *held = Some(Held { credentials: credentials.clone(), refresh_at });
                 Ok(credentials)
             }
             // A source that fails for a moment does no harm while the old credentials last.
@@ -89,10 +82,7 @@ fn lasts(credentials: &Credentials, now: SystemTime) -> bool {
     credentials.expiry().is_none_or(|expiry| now < expiry)
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "an edge: expiry is told in wall-clock time"
-)]
+#[allow(clippy::disallowed_methods, reason = "an edge: expiry is told in wall-clock time")]
 fn system_time() -> SystemTime {
     SystemTime::now()
 }
@@ -121,13 +111,7 @@ mod tests {
                 }
                 let number = self.fetched.fetch_add(1, Ordering::SeqCst);
                 let expiry = now() + Duration::from_secs(3_600);
-                Ok(Credentials::new(
-                    format!("AKID{number}"),
-                    "SECRET",
-                    None,
-                    Some(expiry),
-                    "test",
-                ))
+                Ok(Credentials::new(format!("AKID{number}"), "SECRET", None, Some(expiry), "test"))
             })
         }
     }
@@ -144,47 +128,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fetched_once_until_shortly_before_expiry() -> std::result::Result<(), CredentialsError>
-    {
+    async fn fetched_once_until_shortly_before_expiry() -> std::result::Result<(), CredentialsError> {
         let (_, provider) = provider();
-        for (second, key) in [
-            (0, "AKID0"),
-            (3_299, "AKID0"),
-            (3_300, "AKID1"),
-            (6_500, "AKID1"),
-        ] {
+        for (second, key) in [(0, "AKID0"), (3_299, "AKID0"), (3_300, "AKID1"), (6_500, "AKID1")] {
             SECONDS.set(second);
-            assert_eq!(
-                provider.provide_credentials().await?.access_key_id(),
-                key,
-                "at second {second}"
-            );
+            assert_eq!(provider.provide_credentials().await?.access_key_id(), key, "at second {second}");
         }
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_failing_refresh_is_bridged_while_the_old_ones_last()
-    -> std::result::Result<(), CredentialsError> {
+    async fn a_failing_refresh_is_bridged_while_the_old_ones_last() -> std::result::Result<(), CredentialsError> {
         let (source, provider) = provider();
         SECONDS.set(0);
         provider.provide_credentials().await?;
         source.failing.store(true, Ordering::SeqCst);
         SECONDS.set(3_500);
-        assert_eq!(
-            provider.provide_credentials().await?.access_key_id(),
-            "AKID0"
-        );
+        assert_eq!(provider.provide_credentials().await?.access_key_id(), "AKID0");
         SECONDS.set(3_600);
-        assert!(
-            provider.provide_credentials().await.is_err(),
-            "expired credentials must not be used"
-        );
+        assert!(provider.provide_credentials().await.is_err(), "expired credentials must not be used");
         source.failing.store(false, Ordering::SeqCst);
-        assert_eq!(
-            provider.provide_credentials().await?.access_key_id(),
-            "AKID1"
-        );
+        assert_eq!(provider.provide_credentials().await?.access_key_id(), "AKID1");
         Ok(())
     }
 }

@@ -16,9 +16,7 @@ use std::pin::Pin;
 use futures::StreamExt;
 use futures::stream::Stream;
 use klstore_format::plan::keys::{KeyList, KeyspaceList};
-use klstore_format::{
-    Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, S3StoreConfig,
-};
+use klstore_format::{Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, S3StoreConfig};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::ReaderError;
@@ -52,10 +50,7 @@ impl S3StoreReader {
     ///
     /// [`ReaderError::Configuration`] where the system gives no runtime.
     pub fn from_reader(reader: crate::S3StoreReader) -> Result<Self, ReaderError> {
-        Ok(Self {
-            reader,
-            runtime: OwnRuntime::new()?,
-        })
+        Ok(Self { reader, runtime: OwnRuntime::new()? })
     }
 
     /// As [`StoreReader::read_keyspace_metadata`].
@@ -64,8 +59,7 @@ impl S3StoreReader {
     ///
     /// The same.
     pub fn read_keyspace_metadata(&self, keyspace: &str) -> Result<KeyspaceMetadata, ReaderError> {
-        self.runtime
-            .block_on(self.reader.read_keyspace_metadata(keyspace))?
+        self.runtime.block_on(self.reader.read_keyspace_metadata(keyspace))?
     }
 
     /// As [`StoreReader::read_key_metadata`].
@@ -73,13 +67,8 @@ impl S3StoreReader {
     /// # Errors
     ///
     /// The same.
-    pub fn read_key_metadata(
-        &self,
-        keyspace: &str,
-        key: &str,
-    ) -> Result<Option<KeyMetadata>, ReaderError> {
-        self.runtime
-            .block_on(self.reader.read_key_metadata(keyspace, key))?
+    pub fn read_key_metadata(&self, keyspace: &str, key: &str) -> Result<Option<KeyMetadata>, ReaderError> {
+        self.runtime.block_on(self.reader.read_key_metadata(keyspace, key))?
     }
 
     /// As [`StoreReader::read_page`].
@@ -96,14 +85,7 @@ impl S3StoreReader {
         filter: Option<ItemFilter>,
         continuation: Option<String>,
     ) -> Result<ItemList, ReaderError> {
-        self.runtime.block_on(self.reader.read_page(
-            keyspace,
-            key,
-            order,
-            max_size,
-            filter,
-            continuation,
-        ))?
+        self.runtime.block_on(self.reader.read_page(keyspace, key, order, max_size, filter, continuation))?
     }
 
     /// As [`StoreReader::list_keyspaces`].
@@ -116,8 +98,7 @@ impl S3StoreReader {
         max_size: Option<u32>,
         continuation: Option<String>,
     ) -> Result<KeyspaceList, ReaderError> {
-        self.runtime
-            .block_on(self.reader.list_keyspaces(max_size, continuation))?
+        self.runtime.block_on(self.reader.list_keyspaces(max_size, continuation))?
     }
 
     /// As [`StoreReader::list_keys`].
@@ -132,10 +113,7 @@ impl S3StoreReader {
         max_size: Option<u32>,
         continuation: Option<String>,
     ) -> Result<KeyList, ReaderError> {
-        self.runtime.block_on(
-            self.reader
-                .list_keys(keyspace, prefix, max_size, continuation),
-        )?
+        self.runtime.block_on(self.reader.list_keys(keyspace, prefix, max_size, continuation))?
     }
 
     /// As [`StoreReaderExt::pages`].
@@ -148,10 +126,7 @@ impl S3StoreReader {
         filter: Option<ItemFilter>,
         continuation: Option<String>,
     ) -> impl Iterator<Item = Result<ItemList, ReaderError>> + 'a {
-        self.iterate(
-            self.reader
-                .pages(keyspace, key, order, max_size, filter, continuation),
-        )
+        self.iterate(self.reader.pages(keyspace, key, order, max_size, filter, continuation))
     }
 
     /// As [`StoreReaderExt::items`].
@@ -164,20 +139,11 @@ impl S3StoreReader {
         filter: Option<ItemFilter>,
         continuation: Option<String>,
     ) -> impl Iterator<Item = Result<Item, ReaderError>> + 'a {
-        self.iterate(
-            self.reader
-                .items(keyspace, key, order, max_size, filter, continuation),
-        )
+        self.iterate(self.reader.items(keyspace, key, order, max_size, filter, continuation))
     }
 
-    fn iterate<'a, T>(
-        &'a self,
-        stream: impl Stream<Item = Result<T, ReaderError>> + 'a,
-    ) -> Iterate<'a, T> {
-        Iterate {
-            runtime: &self.runtime,
-            stream: Some(Box::pin(stream)),
-        }
+    fn iterate<'a, T>(&'a self, stream: impl Stream<Item = Result<T, ReaderError>> + 'a) -> Iterate<'a, T> {
+        Iterate { runtime: &self.runtime, stream: Some(Box::pin(stream)) }
     }
 }
 
@@ -192,10 +158,7 @@ impl<T> Iterator for Iterate<'_, T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let stream = self.stream.as_mut()?;
-        let next = self
-            .runtime
-            .block_on(stream.next())
-            .unwrap_or_else(|error| Some(Err(error)));
+        let next = self.runtime.block_on(stream.next()).unwrap_or_else(|error| Some(Err(error)));
         if !matches!(next, Some(Ok(_))) {
             self.stream = None;
         }
@@ -209,12 +172,9 @@ struct OwnRuntime(Option<Runtime>);
 
 impl OwnRuntime {
     fn new() -> Result<Self, ReaderError> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| ReaderError::Configuration {
-                reason: format!("the system gives no async runtime: {error}"),
-            })?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+            ReaderError::Configuration { reason: format!("the system gives no async runtime: {error}") }
+        })?;
         Ok(Self(Some(runtime)))
     }
 
@@ -249,30 +209,19 @@ mod tests {
 
     #[tokio::test]
     async fn inside_a_runtime_it_is_a_typed_error() {
-        assert!(matches!(
-            S3StoreReader::new(config()),
-            Err(ReaderError::InsideRuntime)
-        ));
+        assert!(matches!(S3StoreReader::new(config()), Err(ReaderError::InsideRuntime)));
         let reader = crate::S3StoreReader::new(config()).await.expect("a reader");
         let blocking = S3StoreReader::from_reader(reader).expect("a runtime");
-        assert!(matches!(
-            blocking.read_keyspace_metadata("k"),
-            Err(ReaderError::InsideRuntime)
-        ));
+        assert!(matches!(blocking.read_keyspace_metadata("k"), Err(ReaderError::InsideRuntime)));
         let mut items = blocking.items("k", "l", IterationOrder::Forwards, None, None, None);
-        assert!(matches!(
-            items.next(),
-            Some(Err(ReaderError::InsideRuntime))
-        ));
+        assert!(matches!(items.next(), Some(Err(ReaderError::InsideRuntime))));
         assert!(items.next().is_none());
     }
 
     #[test]
     fn outside_it_waits_for_the_answer() -> Result<(), ReaderError> {
         let reader = S3StoreReader::new(config())?;
-        let error = reader
-            .read_keyspace_metadata("k")
-            .expect_err("nothing listens");
+        let error = reader.read_keyspace_metadata("k").expect_err("nothing listens");
         assert!(matches!(error, ReaderError::Unavailable { .. }), "{error}");
         assert!(error.to_string().contains("http://127.0.0.1:9"), "{error}");
         Ok(())

@@ -54,11 +54,7 @@ impl S3StoreReaderBuilder {
             transport: None,
             credentials: None,
             environment: None,
-            signing: if cfg!(target_arch = "wasm32") {
-                Signing::BROWSER
-            } else {
-                Signing::Headers
-            },
+            signing: if cfg!(target_arch = "wasm32") { Signing::BROWSER } else { Signing::Headers },
             retry: RetryPolicy::default(),
             cache_bytes: DEFAULT_CACHE_BYTES,
         }
@@ -121,9 +117,7 @@ impl S3StoreReaderBuilder {
         let transport = match self.transport {
             Some(transport) => transport,
             None => Arc::new(
-                HttpTransport::new().map_err(|error| ReaderError::Configuration {
-                    reason: error.to_string(),
-                })?,
+                HttpTransport::new().map_err(|error| ReaderError::Configuration { reason: error.to_string() })?,
             ),
         };
         let client = Client {
@@ -166,39 +160,27 @@ fn default_environment() -> Arc<dyn Environment> {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-async fn configured_credentials(
-    config: &S3StoreConfig,
-) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
+async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
     match klstore_credentials::provider(config).await {
         Ok(Some(provider)) => Ok(Arc::new(provider)),
         Ok(None) => Ok(Arc::new(None)),
-        Err(error) => Err(ReaderError::Configuration {
-            reason: error.to_string(),
-        }),
+        Err(error) => Err(ReaderError::Configuration { reason: error.to_string() }),
     }
 }
 
 /// There is no AWS chain in a browser: static keys, or none.
 #[cfg(target_arch = "wasm32")]
-async fn configured_credentials(
-    config: &S3StoreConfig,
-) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
+async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
     use aws_credential_types::Credentials;
     let keys = match (&config.access_key, &config.secret_key) {
         _ if config.anonymous => None,
-        (Some(id), Some(secret)) if !id.is_empty() => Some(Credentials::new(
-            id,
-            secret,
-            config.token().map(str::to_owned),
-            None,
-            "klstore configuration",
-        )),
+        (Some(id), Some(secret)) if !id.is_empty() => {
+            Some(Credentials::new(id, secret, config.token().map(str::to_owned), None, "klstore configuration"))
+        }
         _ => {
             let reason = "no credentials: set access_key and secret_key, or anonymous, or pass a credentials source \
                           to the builder (there is no AWS chain in a browser)";
-            return Err(ReaderError::Configuration {
-                reason: reason.to_owned(),
-            });
+            return Err(ReaderError::Configuration { reason: reason.to_owned() });
         }
     };
     Ok(Arc::new(keys))

@@ -44,13 +44,7 @@ pub(crate) enum Lookup {
 impl ExtentCache {
     /// Keeps at most `capacity` bytes; 0 keeps nothing.
     pub(crate) fn new(capacity: u64) -> Self {
-        Self {
-            capacity,
-            state: Mutex::new(State {
-                objects: LruCache::unbounded(),
-                bytes: 0,
-            }),
-        }
+        Self { capacity, state: Mutex::new(State { objects: LruCache::unbounded(), bytes: 0 }) }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -68,19 +62,12 @@ impl ExtentCache {
     /// Keeps what a GET brought, `start` being its first byte. Extents of another ETag are dropped.
     pub(crate) fn insert(&self, name: &str, start: u64, fetched: &Object) {
         let mut state = self.lock();
-        let mut object = state
-            .take(name)
-            .filter(|object| object.etag == fetched.etag)
-            .unwrap_or_default();
+        let mut object = state.take(name).filter(|object| object.etag == fetched.etag).unwrap_or_default();
         object.etag.clone_from(&fetched.etag);
         object.size = fetched.size.or(object.size);
         object.add(start, fetched.body.clone());
         if object.cost() > self.capacity {
-            object = CachedObject {
-                etag: object.etag,
-                size: object.size,
-                ..CachedObject::default()
-            };
+            object = CachedObject { etag: object.etag, size: object.size, ..CachedObject::default() };
             object.add(start, fetched.body.clone());
         }
         if object.cost() <= self.capacity {
@@ -145,15 +132,11 @@ impl CachedObject {
             return Lookup::Missing(range);
         }
         match (self.covered_from(range.start), self.covered_to(end)) {
-            (from, _) if from >= end => Lookup::Hit(Object {
-                body: self.bytes(range.start..end),
-                etag: self.etag.clone(),
-                size: self.size,
-            }),
-            // Where the last byte is missing, so may be what follows: the caller's end stays.
-            (from, to) => {
-                Lookup::Missing(from.max(range.start)..if to < end { to } else { range.end })
+            (from, _) if from >= end => {
+                Lookup::Hit(Object { body: self.bytes(range.start..end), etag: self.etag.clone(), size: self.size })
             }
+            // Where the last byte is missing, so may be what follows: the caller's end stays.
+            (from, to) => Lookup::Missing(from.max(range.start)..if to < end { to } else { range.end }),
         }
     }
 
@@ -183,20 +166,11 @@ impl CachedObject {
     fn bytes(&self, range: Range<u64>) -> Bytes {
         let part = |start: u64, extent: &Bytes| {
             let from = range.start.saturating_sub(start).min(extent.len() as u64);
-            let to = (range.end.saturating_sub(start))
-                .min(extent.len() as u64)
-                .max(from);
+            let to = (range.end.saturating_sub(start)).min(extent.len() as u64).max(from);
             extent.slice(from as usize..to as usize)
         };
-        let first = self
-            .extents
-            .range(..=range.start)
-            .next_back()
-            .map_or(range.start, |(start, _)| *start);
-        let mut parts = self
-            .extents
-            .range(first..range.end)
-            .map(|(start, extent)| part(*start, extent));
+        let first = self.extents.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
+        let mut parts = self.extents.range(first..range.end).map(|(start, extent)| part(*start, extent));
         match (parts.next(), parts.next()) {
             (Some(only), None) => only,
             (None, _) => Bytes::new(),
@@ -217,11 +191,7 @@ impl CachedObject {
             let covered = (self.covered_from(position) - position).min(body.len() as u64);
             body = body.split_off(covered as usize);
             position += covered;
-            let next = self
-                .extents
-                .range(position..)
-                .next()
-                .map_or(u64::MAX, |(start, _)| *start);
+            let next = self.extents.range(position..).next().map_or(u64::MAX, |(start, _)| *start);
             let fresh = (next - position).min(body.len() as u64);
             let extent = body.split_to(fresh as usize);
             if !extent.is_empty() {
@@ -242,11 +212,7 @@ mod tests {
 
     fn got(etag: &str, range: Range<u64>) -> Object {
         let body = Bytes::from_static(&OBJECT[range.start as usize..range.end as usize]);
-        Object {
-            body,
-            etag: Some(etag.into()),
-            size: Some(OBJECT.len() as u64),
-        }
+        Object { body, etag: Some(etag.into()), size: Some(OBJECT.len() as u64) }
     }
 
     fn hit(range: Range<u64>) -> Lookup {

@@ -55,15 +55,9 @@ struct Target<'a> {
 
 impl Client {
     /// Carries out requests that do not depend on each other, six at a time, and answers in their order.
-    pub(crate) async fn send(
-        &self,
-        requests: Vec<Request>,
-        stats: &mut ListStats,
-    ) -> Result<Vec<Answer>, ReaderError> {
+    pub(crate) async fn send(&self, requests: Vec<Request>, stats: &mut ListStats) -> Result<Vec<Answer>, ReaderError> {
         let mut answers = Vec::with_capacity(requests.len());
-        let mut outcomes = futures::stream::iter(requests)
-            .map(|request| self.execute(request))
-            .buffered(MAX_IN_FLIGHT);
+        let mut outcomes = futures::stream::iter(requests).map(|request| self.execute(request)).buffered(MAX_IN_FLIGHT);
         while let Some((answer, took)) = outcomes.next().await {
             stats.list_operation_count += took.list_operation_count;
             stats.read_operation_count += took.read_operation_count;
@@ -77,21 +71,9 @@ impl Client {
     async fn execute(&self, request: Request) -> (Result<Answer, ReaderError>, ListStats) {
         let mut stats = ListStats::default();
         let answer = match request {
-            Request::List {
-                prefix,
-                start_after,
-                max_keys,
-                delimiter,
-            } => self
-                .list(
-                    &prefix,
-                    start_after.as_deref(),
-                    max_keys,
-                    delimiter,
-                    &mut stats,
-                )
-                .await
-                .map(Answer::Listed),
+            Request::List { prefix, start_after, max_keys, delimiter } => {
+                self.list(&prefix, start_after.as_deref(), max_keys, delimiter, &mut stats).await.map(Answer::Listed)
+            }
             Request::Get { name, range, cache } => self
                 .get(&name, range, cache, &mut stats)
                 .await
@@ -114,12 +96,7 @@ impl Client {
         let target = Target {
             object: prefix,
             is_list: true,
-            url: self.endpoint.list_url(&list_objects::query(
-                prefix,
-                start_after,
-                max_keys,
-                delimiter,
-            )),
+            url: self.endpoint.list_url(&list_objects::query(prefix, start_after, max_keys, delimiter)),
             range: None,
             limit: MAX_LISTING_BYTES,
             reload: true,
@@ -129,7 +106,10 @@ impl Client {
                 return Err(refusal(asked, response));
             }
             list_objects::parse(&response.body, max_keys).map_err(|problem| {
-                let reason = format!("the answer of {} to a LIST is not S3's ({problem}): check endpoint and path_style", self.endpoint);
+                let reason = format!(
+                    "the answer of {} to a LIST is not S3's ({problem}): check endpoint and path_style",
+                    self.endpoint
+                );
                 // A body that was cut on its way looks the same, and is worth another attempt.
                 match problem {
                     "it ends too early" | "it is not well-formed XML" => Failure::Passing(reason),
@@ -156,9 +136,7 @@ impl Client {
             self.cache.remove(name);
         }
         if !self.cache.is_on() {
-            return self
-                .fetch(name, Some(asked), cache == Cache::Reload, stats)
-                .await;
+            return self.fetch(name, Some(asked), cache == Cache::Reload, stats).await;
         }
         let missing = match self.cache.look_up(name, asked.clone()) {
             Lookup::Hit(object) => {
@@ -172,14 +150,7 @@ impl Client {
         } else {
             missing.end
         };
-        let fetched = self
-            .fetch(
-                name,
-                Some(missing.start..end),
-                cache == Cache::Reload,
-                stats,
-            )
-            .await?;
+        let fetched = self.fetch(name, Some(missing.start..end), cache == Cache::Reload, stats).await?;
         if let Some(fetched) = &fetched {
             self.cache.insert(name, missing.start, fetched);
         }
@@ -202,13 +173,9 @@ impl Client {
         stats: &mut ListStats,
     ) -> Result<Option<Object>, ReaderError> {
         if range.as_ref().is_some_and(Range::is_empty) {
-            return Err(ReaderError::Internal {
-                reason: format!("no bytes of `{name}` were asked for"),
-            });
+            return Err(ReaderError::Internal { reason: format!("no bytes of `{name}` were asked for") });
         }
-        let length = range
-            .as_ref()
-            .map_or(MAX_OBJECT_BYTES, |range| range.end - range.start);
+        let length = range.as_ref().map_or(MAX_OBJECT_BYTES, |range| range.end - range.start);
         let target = Target {
             object: name,
             is_list: false,
@@ -246,10 +213,7 @@ impl Client {
                 Either::Left((Err(Failure::Final(error)), _)) => return Err(error),
                 Either::Left((Err(Failure::Passing(reason)), _)) => reason,
                 Either::Right((Either::Left(_), _)) => {
-                    format!(
-                        "no whole answer within {} ms",
-                        self.retry.attempt_timeout.as_millis()
-                    )
+                    format!("no whole answer within {} ms", self.retry.attempt_timeout.as_millis())
                 }
                 Either::Right((Either::Right(_), _)) => {
                     let reason = format!(
@@ -263,9 +227,7 @@ impl Client {
             if attempts >= self.retry.attempts.max(1) {
                 return Err(self.unavailable(target, attempts, reason));
             }
-            let pause = self
-                .environment
-                .sleep(self.retry.pause(attempts, self.environment.random()));
+            let pause = self.environment.sleep(self.retry.pause(attempts, self.environment.random()));
             if let Either::Right(_) = select(pause, &mut deadline).await {
                 return Err(self.unavailable(target, attempts, reason));
             }
@@ -280,55 +242,28 @@ impl Client {
         parse: impl Fn(&Asked<'_>, &HttpResponse) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let now = self.environment.now();
-        let Signed { url, headers } = self
-            .sign(target.url.clone(), now)
-            .await
-            .map_err(Failure::Final)?;
+        let Signed { url, headers } = self.sign(target.url.clone(), now).await.map_err(Failure::Final)?;
         if target.is_list {
             stats.list_operation_count += 1;
         } else {
             stats.read_operation_count += 1;
         }
-        let request = HttpRequest {
-            url,
-            headers,
-            range: target.range.clone(),
-            limit: target.limit,
-            reload: target.reload,
-        };
-        let response = self
-            .transport
-            .execute(request)
-            .await
-            .map_err(|error| match error {
-                TransportError::Invalid { reason } => {
-                    Failure::Final(ReaderError::Configuration { reason })
-                }
-                error => Failure::Passing(error.to_string()),
-            })?;
+        let request =
+            HttpRequest { url, headers, range: target.range.clone(), limit: target.limit, reload: target.reload };
+        let response = self.transport.execute(request).await.map_err(|error| match error {
+            TransportError::Invalid { reason } => Failure::Final(ReaderError::Configuration { reason }),
+            error => Failure::Passing(error.to_string()),
+        })?;
         if !target.is_list && response.status < 300 {
             stats.read_size_total += response.received;
         }
-        parse(
-            &Asked {
-                endpoint: &self.endpoint,
-                object: target.object,
-                is_list: target.is_list,
-                at: now,
-            },
-            &response,
-        )
+        parse(&Asked { endpoint: &self.endpoint, object: target.object, is_list: target.is_list, at: now }, &response)
     }
 
     async fn sign(&self, url: String, now: SystemTime) -> Result<Signed, ReaderError> {
         match self.credentials.credentials().await {
-            Ok(None) => Ok(Signed {
-                url,
-                headers: Vec::new(),
-            }),
-            Ok(Some(credentials)) => {
-                sign_get(url, &credentials, &self.endpoint.region, self.signing, now)
-            }
+            Ok(None) => Ok(Signed { url, headers: Vec::new() }),
+            Ok(Some(credentials)) => sign_get(url, &credentials, &self.endpoint.region, self.signing, now),
             Err(unavailable) => Err(ReaderError::Credentials {
                 store: self.endpoint.to_string(),
                 reason: format!(
@@ -341,12 +276,7 @@ impl Client {
 
     fn unavailable(&self, target: &Target<'_>, attempts: u32, reason: String) -> ReaderError {
         let (object, store) = (target.object.to_owned(), self.endpoint.to_string());
-        ReaderError::Unavailable {
-            object,
-            store,
-            attempts,
-            reason,
-        }
+        ReaderError::Unavailable { object, store, attempts, reason }
     }
 }
 
@@ -359,16 +289,12 @@ fn refusal(asked: &Asked<'_>, response: &HttpResponse) -> Failure {
 }
 
 fn writes(name: &str) -> ReaderError {
-    ReaderError::Internal {
-        reason: format!("a read plan asked to write `{name}`; nothing was sent"),
-    }
+    ReaderError::Internal { reason: format!("a read plan asked to write `{name}`; nothing was sent") }
 }
 
 fn first_bytes(mut object: Object, length: u64) -> Object {
     // A length beyond usize::MAX is beyond the body too.
-    object
-        .body
-        .truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    object.body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
     object
 }
 
@@ -377,31 +303,20 @@ fn first_bytes(mut object: Object, length: u64) -> Object {
 /// # Errors
 ///
 /// What does not fit: bytes were lost on the way, or the server answered another question.
-fn read_object(
-    response: &HttpResponse,
-    range: Option<Range<u64>>,
-) -> Result<Option<Object>, String> {
+fn read_object(response: &HttpResponse, range: Option<Range<u64>>) -> Result<Option<Object>, String> {
     let body = response.body.clone();
     let length = body.len() as u64;
-    let whole: Option<u64> = response
-        .header("content-length")
-        .and_then(|value| value.parse().ok());
-    let etag = response
-        .header("etag")
-        .map(|etag| bare_etag(etag).to_owned());
+    let whole: Option<u64> = response.header("content-length").and_then(|value| value.parse().ok());
+    let etag = response.header("etag").map(|etag| bare_etag(etag).to_owned());
     let size = match (response.status, range) {
         (206, Some(range)) => {
             if whole.is_some_and(|whole| whole != length) {
-                return Err(format!(
-                    "{length} bytes came of {}",
-                    whole.unwrap_or_default()
-                ));
+                return Err(format!("{length} bytes came of {}", whole.unwrap_or_default()));
             }
             match response.header("content-range") {
                 None => None,
                 Some(value) => {
-                    let (first, last, size) =
-                        content_range(value).ok_or("its Content-Range makes no sense")?;
+                    let (first, last, size) = content_range(value).ok_or("its Content-Range makes no sense")?;
                     let expected = size.map_or(range.end, |size| range.end.min(size));
                     if first != range.start || last.checked_add(1) != Some(expected) {
                         return Err("it is of another range than asked for".to_owned());
@@ -419,9 +334,7 @@ fn read_object(
             if length == 0 {
                 return Ok(None);
             }
-            let expected = whole.map_or(length, |whole| {
-                range.end.min(whole).saturating_sub(range.start)
-            });
+            let expected = whole.map_or(length, |whole| range.end.min(whole).saturating_sub(range.start));
             if length != expected {
                 return Err(format!("{length} bytes came of {expected}"));
             }
@@ -429,10 +342,7 @@ fn read_object(
         }
         (_, None) => {
             if whole.is_some_and(|whole| whole != length) {
-                return Err(format!(
-                    "{length} bytes came of {}",
-                    whole.unwrap_or_default()
-                ));
+                return Err(format!("{length} bytes came of {}", whole.unwrap_or_default()));
             }
             Some(length)
         }
@@ -445,10 +355,6 @@ fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, size) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-    let size = if size == "*" {
-        None
-    } else {
-        Some(size.parse().ok()?)
-    };
+    let size = if size == "*" { None } else { Some(size.parse().ok()?) };
     (first <= last && size.is_none_or(|size| last < size)).then_some((first, last, size))
 }

@@ -28,9 +28,7 @@ impl Endpoint {
         let (bucket, region) = (&config.bucket_name, &config.region);
         let encoded = utf8_percent_encode(bucket, UNRESERVED).to_string();
         if encoded != *bucket || bucket.is_empty() || region.is_empty() {
-            let reason = format!(
-                "bucket_name `{bucket}` or region `{region}` is not usable: see S3's naming rules"
-            );
+            let reason = format!("bucket_name `{bucket}` or region `{region}` is not usable: see S3's naming rules");
             return Err(ReaderError::Configuration { reason });
         }
         let given = match &config.endpoint {
@@ -42,29 +40,17 @@ impl Endpoint {
             let path = format!("{}/{bucket}/", url.path().trim_end_matches('/'));
             let origin = origin(&url);
             url.set_path(&path);
-            return Ok(Self {
-                origin,
-                bucket: bucket.clone(),
-                region: region.clone(),
-                base: url.into(),
-            });
+            return Ok(Self { origin, bucket: bucket.clone(), region: region.clone(), base: url.into() });
         }
         let origin = origin(&url);
         let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
         if url.set_host(Some(&host)).is_err() {
-            let reason = format!(
-                "`{host}` is no host name: set path_style, or check endpoint and bucket_name"
-            );
+            let reason = format!("`{host}` is no host name: set path_style, or check endpoint and bucket_name");
             return Err(ReaderError::Configuration { reason });
         }
         let path = format!("{}/", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        Ok(Self {
-            origin,
-            bucket: bucket.clone(),
-            region: region.clone(),
-            base: url.into(),
-        })
+        Ok(Self { origin, bucket: bucket.clone(), region: region.clone(), base: url.into() })
     }
 
     /// The URL of an object.
@@ -87,9 +73,8 @@ impl fmt::Display for Endpoint {
 fn parse(endpoint: &str) -> Result<Url, ReaderError> {
     // What was given is not repeated as it is: it might hold a password.
     let refuse = |problem: &str| {
-        let reason = format!(
-            "the endpoint {problem}: write it like `https://s3.example.com` or `http://127.0.0.1:9000`"
-        );
+        let reason =
+            format!("the endpoint {problem}: write it like `https://s3.example.com` or `http://127.0.0.1:9000`");
         ReaderError::Configuration { reason }
     };
     let url = Url::parse(endpoint).map_err(|error| refuse(&format!("is no URL ({error})")))?;
@@ -113,30 +98,19 @@ fn origin(url: &Url) -> String {
 fn virtual_host_works(url: &Url, bucket: &str) -> bool {
     let dots = url.scheme() == "https" && bucket.contains('.');
     let name = url.domain().is_some();
-    let lower_case = !bucket
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let lower_case = !bucket.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'_');
     name && !dots && lower_case
 }
 
 fn partition_domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    }
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn endpoint(
-        endpoint: Option<&str>,
-        bucket: &str,
-        region: &str,
-        path_style: bool,
-    ) -> Result<Endpoint, ReaderError> {
+    fn endpoint(endpoint: Option<&str>, bucket: &str, region: &str, path_style: bool) -> Result<Endpoint, ReaderError> {
         let mut config = S3StoreConfig::new(bucket);
         config.endpoint = endpoint.map(str::to_owned);
         config.region = region.to_owned();
@@ -147,68 +121,17 @@ mod tests {
     #[test]
     fn the_styles() -> Result<(), ReaderError> {
         let cases = [
-            (
-                None,
-                "b",
-                "us-east-1",
-                false,
-                "https://b.s3.us-east-1.amazonaws.com/n/~20",
-            ),
-            (
-                None,
-                "b",
-                "cn-north-1",
-                false,
-                "https://b.s3.cn-north-1.amazonaws.com.cn/n/~20",
-            ),
-            (
-                None,
-                "b",
-                "us-east-1",
-                true,
-                "https://s3.us-east-1.amazonaws.com/b/n/~20",
-            ),
-            (
-                None,
-                "b.c",
-                "us-east-1",
-                false,
-                "https://s3.us-east-1.amazonaws.com/b.c/n/~20",
-            ),
-            (
-                Some("http://127.0.0.1:9000"),
-                "b",
-                "r",
-                false,
-                "http://127.0.0.1:9000/b/n/~20",
-            ),
-            (
-                Some("http://[::1]:80/"),
-                "b",
-                "r",
-                false,
-                "http://[::1]/b/n/~20",
-            ),
-            (
-                Some("http://localhost:9000/"),
-                "b",
-                "r",
-                false,
-                "http://b.localhost:9000/n/~20",
-            ),
-            (
-                Some("https://h:443/s3/"),
-                "b",
-                "r",
-                true,
-                "https://h/s3/b/n/~20",
-            ),
+            (None, "b", "us-east-1", false, "https://b.s3.us-east-1.amazonaws.com/n/~20"),
+            (None, "b", "cn-north-1", false, "https://b.s3.cn-north-1.amazonaws.com.cn/n/~20"),
+            (None, "b", "us-east-1", true, "https://s3.us-east-1.amazonaws.com/b/n/~20"),
+            (None, "b.c", "us-east-1", false, "https://s3.us-east-1.amazonaws.com/b.c/n/~20"),
+            (Some("http://127.0.0.1:9000"), "b", "r", false, "http://127.0.0.1:9000/b/n/~20"),
+            (Some("http://[::1]:80/"), "b", "r", false, "http://[::1]/b/n/~20"),
+            (Some("http://localhost:9000/"), "b", "r", false, "http://b.localhost:9000/n/~20"),
+            (Some("https://h:443/s3/"), "b", "r", true, "https://h/s3/b/n/~20"),
         ];
         for (given, bucket, region, path_style, url) in cases {
-            assert_eq!(
-                endpoint(given, bucket, region, path_style)?.object_url("n/~20"),
-                url
-            );
+            assert_eq!(endpoint(given, bucket, region, path_style)?.object_url("n/~20"), url);
         }
         Ok(())
     }
@@ -216,27 +139,15 @@ mod tests {
     #[test]
     fn names_are_encoded_and_never_leave_the_bucket() -> Result<(), ReaderError> {
         let endpoint = endpoint(Some("http://127.0.0.1:1"), "b", "r", true)?;
-        assert_eq!(
-            endpoint.object_url("a b?c#d"),
-            "http://127.0.0.1:1/b/a%20b%3Fc%23d"
-        );
-        assert_eq!(
-            endpoint.list_url("list-type=2"),
-            "http://127.0.0.1:1/b/?list-type=2"
-        );
+        assert_eq!(endpoint.object_url("a b?c#d"), "http://127.0.0.1:1/b/a%20b%3Fc%23d");
+        assert_eq!(endpoint.list_url("list-type=2"), "http://127.0.0.1:1/b/?list-type=2");
         assert_eq!(endpoint.to_string(), "bucket `b` at http://127.0.0.1:1");
         Ok(())
     }
 
     #[test]
     fn what_is_no_endpoint_is_refused_without_repeating_a_password() {
-        for given in [
-            "127.0.0.1:9000",
-            "ftp://h",
-            "http://user:SECRET@h",
-            "http://h?x=SECRET",
-            "SECRET",
-        ] {
+        for given in ["127.0.0.1:9000", "ftp://h", "http://user:SECRET@h", "http://h?x=SECRET", "SECRET"] {
             let error = endpoint(Some(given), "b", "r", true).expect_err(given);
             assert!(matches!(error, ReaderError::Configuration { .. }));
             assert!(!error.to_string().contains("SECRET"), "{error}");

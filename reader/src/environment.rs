@@ -31,10 +31,7 @@ pub struct NativeEnvironment;
 #[cfg(not(target_arch = "wasm32"))]
 #[async_trait]
 impl Environment for NativeEnvironment {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the edge where the native clock is read"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the edge where the native clock is read")]
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }

@@ -66,9 +66,7 @@ pub enum ReaderError {
         code: String,
     },
     /// The bucket does not exist: create it or fix its name.
-    #[error(
-        "bucket `{bucket}` does not exist at {endpoint}: create it, or check bucket_name, endpoint and path_style"
-    )]
+    #[error("bucket `{bucket}` does not exist at {endpoint}: create it, or check bucket_name, endpoint and path_style")]
     BucketNotFound {
         /// The bucket.
         bucket: String,
@@ -86,9 +84,7 @@ pub enum ReaderError {
         right: Option<String>,
     },
     /// This machine's clock or the store's is wrong: set it.
-    #[error(
-        "the clocks differ too much: this machine says {here}, {store} says {there}: set the one that is wrong"
-    )]
+    #[error("the clocks differ too much: this machine says {here}, {store} says {there}: set the one that is wrong")]
     ClockSkew {
         /// Time of this machine when the request was signed.
         here: String,
@@ -107,9 +103,7 @@ pub enum ReaderError {
         object: String,
     },
     /// No answer, or only failures that pass, within the bounds of the retry policy: try again.
-    #[error(
-        "{store} did not answer for `{object}` in {attempts} attempts, the last: {reason}. Try again"
-    )]
+    #[error("{store} did not answer for `{object}` in {attempts} attempts, the last: {reason}. Try again")]
     Unavailable {
         /// The object or prefix that was asked for.
         object: String,
@@ -158,9 +152,7 @@ pub enum ReaderError {
         message: String,
     },
     /// A blocking call inside an async runtime: use the async reader there.
-    #[error(
-        "a blocking call inside an async runtime would stop the runtime: use S3StoreReader there"
-    )]
+    #[error("a blocking call inside an async runtime would stop the runtime: use S3StoreReader there")]
     InsideRuntime,
     /// A fault in klstore itself: report it.
     #[error("klstore made a mistake ({reason}): please report it")]
@@ -182,25 +174,15 @@ impl From<FormatError> for ReaderError {
         match error {
             FormatError::Name(name) => name.into(),
             FormatError::Corrupt(corrupt) => Self::Corrupt(corrupt),
-            FormatError::UnsupportedVersion {
-                object,
-                found,
-                supported,
-            } => Self::UnsupportedVersion {
-                object,
-                found,
-                supported,
-            },
+            FormatError::UnsupportedVersion { object, found, supported } => {
+                Self::UnsupportedVersion { object, found, supported }
+            }
             FormatError::KeyspaceNotFound { keyspace } => Self::KeyspaceNotFound { keyspace },
             FormatError::InvalidContinuation(invalid) => Self::InvalidContinuation(invalid),
             FormatError::Contended { list, attempts } => Self::Contended { list, attempts },
             FormatError::HiddenEtag { object } => Self::HiddenEtag { object },
-            other @ FormatError::EmptyPage => Self::InvalidArgument {
-                reason: other.to_string(),
-            },
-            other => Self::Internal {
-                reason: other.to_string(),
-            },
+            other @ FormatError::EmptyPage => Self::InvalidArgument { reason: other.to_string() },
+            other => Self::Internal { reason: other.to_string() },
         }
     }
 }
@@ -208,20 +190,14 @@ impl From<FormatError> for ReaderError {
 impl From<NameError> for ReaderError {
     fn from(error: NameError) -> Self {
         match error {
-            NameError::Prefix { .. } => Self::Configuration {
-                reason: error.to_string(),
-            },
-            other => Self::InvalidArgument {
-                reason: other.to_string(),
-            },
+            NameError::Prefix { .. } => Self::Configuration { reason: error.to_string() },
+            other => Self::InvalidArgument { reason: other.to_string() },
         }
     }
 }
 
 impl From<ConfigError> for ReaderError {
     fn from(error: ConfigError) -> Self {
-        Self::Configuration {
-            reason: error.to_string(),
-        }
+        Self::Configuration { reason: error.to_string() }
     }
 }

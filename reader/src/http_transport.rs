@@ -29,9 +29,8 @@ impl HttpTransport {
             .connect_timeout(std::time::Duration::from_secs(5))
             // Shorter than S3's own, so that a request seldom meets a connection that is just being closed.
             .pool_idle_timeout(std::time::Duration::from_secs(15));
-        let client = builder.build().map_err(|error| TransportError::Invalid {
-            reason: error.without_url().to_string(),
-        })?;
+        let client =
+            builder.build().map_err(|error| TransportError::Invalid { reason: error.without_url().to_string() })?;
         Ok(Self { client })
     }
 
@@ -50,10 +49,7 @@ impl Transport for HttpTransport {
             builder = builder.header(*name, value);
         }
         if let Some(range) = &request.range {
-            builder = builder.header(
-                RANGE,
-                format!("bytes={}-{}", range.start, range.end.saturating_sub(1)),
-            );
+            builder = builder.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         }
         #[cfg(target_arch = "wasm32")]
         {
@@ -73,34 +69,23 @@ impl Transport for HttpTransport {
             }
         }
         let (body, received) = body.finish();
-        Ok(HttpResponse {
-            status,
-            headers,
-            body,
-            received,
-        })
+        Ok(HttpResponse { status, headers, body, received })
     }
 }
 
 fn connection_error(error: reqwest::Error) -> TransportError {
     if error.is_builder() {
-        return TransportError::Invalid {
-            reason: reason(error),
-        };
+        return TransportError::Invalid { reason: reason(error) };
     }
     #[cfg(not(target_arch = "wasm32"))]
     if !error.is_connect() {
         return interruption(error);
     }
-    TransportError::Connect {
-        reason: reason(error),
-    }
+    TransportError::Connect { reason: reason(error) }
 }
 
 fn interruption(error: reqwest::Error) -> TransportError {
-    TransportError::Interrupted {
-        reason: reason(error),
-    }
+    TransportError::Interrupted { reason: reason(error) }
 }
 
 /// The innermost cause says most; the URL is left out, as its query may hold a signature.

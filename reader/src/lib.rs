@@ -18,6 +18,7 @@ mod credentials;
 mod endpoint;
 mod environment;
 mod error;
+mod follow;
 mod http_transport;
 mod list_objects;
 mod maybe_send;
@@ -38,11 +39,12 @@ pub use environment::Environment;
 #[cfg(not(target_arch = "wasm32"))]
 pub use environment::NativeEnvironment;
 pub use error::ReaderError;
+pub use follow::Polling;
 pub use http_transport::HttpTransport;
+pub use klstore_format::plan::follow::FollowStart;
 pub use klstore_format::plan::keys::{KeyList, KeyspaceList};
 pub use klstore_format::{
-    Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats,
-    S3StoreConfig,
+    Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats, S3StoreConfig,
 };
 pub use maybe_send::{MaybeSend, MaybeSync};
 pub use retry::RetryPolicy;

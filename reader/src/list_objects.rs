@@ -12,25 +12,13 @@ pub(crate) const MAX_LISTING_BYTES: u64 = 8 << 20;
 pub(crate) const MAX_KEYS: u32 = 1_000;
 
 /// What stays as it is in URLs and signatures.
-pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The query string of a LIST, without `?`.
-pub(crate) fn query(
-    prefix: &str,
-    start_after: Option<&str>,
-    max_keys: u32,
-    delimiter: bool,
-) -> String {
+pub(crate) fn query(prefix: &str, start_after: Option<&str>, max_keys: u32, delimiter: bool) -> String {
     let encode = |value| utf8_percent_encode(value, UNRESERVED);
     let max_keys = max_keys.clamp(1, MAX_KEYS);
-    let mut query = format!(
-        "list-type=2&encoding-type=url&max-keys={max_keys}&prefix={}",
-        encode(prefix)
-    );
+    let mut query = format!("list-type=2&encoding-type=url&max-keys={max_keys}&prefix={}", encode(prefix));
     if delimiter {
         query.push_str("&delimiter=%2F");
     }
@@ -55,27 +43,14 @@ pub(crate) fn parse(document: &[u8], max_keys: u32) -> Result<Listing, &'static 
         return Err(problem);
     }
     let decode = |name: String| {
-        if answer.url_encoded {
-            url_decode(name)
-        } else {
-            name
-        }
+        if answer.url_encoded { url_decode(name) } else { name }
     };
     let mut listing = Listing {
-        objects: answer
-            .objects
-            .into_iter()
-            .map(|object| Listed {
-                name: decode(object.name),
-                ..object
-            })
-            .collect(),
+        objects: answer.objects.into_iter().map(|object| Listed { name: decode(object.name), ..object }).collect(),
         common_prefixes: answer.common_prefixes.into_iter().map(decode).collect(),
         truncated: answer.truncated,
     };
-    if !listing
-        .objects
-        .is_sorted_by(|one, next| one.name < next.name)
+    if !listing.objects.is_sorted_by(|one, next| one.name < next.name)
         || !listing.common_prefixes.is_sorted_by(|one, next| one < next)
     {
         return Err("it lists names out of order");
@@ -113,11 +88,7 @@ impl Answer {
         if names[0] != "ListBucketResult" {
             return;
         }
-        let object = self.object.get_or_insert_with(|| Listed {
-            name: String::new(),
-            etag: String::new(),
-            size: 0,
-        });
+        let object = self.object.get_or_insert_with(|| Listed { name: String::new(), etag: String::new(), size: 0 });
         match names {
             [_, "", ""] => self.is_listing = true,
             [_, "EncodingType", ""] => self.url_encoded = text.eq_ignore_ascii_case("url"),
@@ -182,16 +153,9 @@ mod tests {
 
     #[test]
     fn an_answer_of_s3() -> Result<(), &'static str> {
-        let listed = |name: &str, etag: &str, size| Listed {
-            name: name.into(),
-            etag: etag.into(),
-            size,
-        };
+        let listed = |name: &str, etag: &str, size| Listed { name: name.into(), etag: etag.into(), size };
         let expected = Listing {
-            objects: vec![
-                listed("p/a+b", "d41d8cd98f00b204e9800998ecf8427e", 0),
-                listed("p/c~20d", "x-2", u64::MAX),
-            ],
+            objects: vec![listed("p/a+b", "d41d8cd98f00b204e9800998ecf8427e", 0), listed("p/c~20d", "x-2", u64::MAX)],
             common_prefixes: vec!["p/e/".into()],
             truncated: true,
         };
@@ -203,14 +167,7 @@ mod tests {
     fn a_server_that_sends_more_than_was_asked_for_is_cut_in_order() -> Result<(), &'static str> {
         let answer = SAMPLE.replace("<IsTruncated>true", "<IsTruncated>false");
         let listing = parse(answer.as_bytes(), 2)?;
-        assert_eq!(
-            (
-                listing.objects.len(),
-                listing.common_prefixes.len(),
-                listing.truncated
-            ),
-            (2, 0, true)
-        );
+        assert_eq!((listing.objects.len(), listing.common_prefixes.len(), listing.truncated), (2, 0, true));
         Ok(())
     }
 
@@ -224,20 +181,12 @@ mod tests {
     #[test]
     fn names_out_of_order_are_refused() {
         let answer = SAMPLE.replace("p/a%2Bb", "p/z");
-        assert_eq!(
-            parse(answer.as_bytes(), 9),
-            Err("it lists names out of order")
-        );
+        assert_eq!(parse(answer.as_bytes(), 9), Err("it lists names out of order"));
     }
 
     #[test]
     fn other_documents_are_refused() {
-        for document in [
-            "<html><body/></html>",
-            "<Error><Code>InternalError</Code></Error>",
-            "",
-            "{}",
-        ] {
+        for document in ["<html><body/></html>", "<Error><Code>InternalError</Code></Error>", "", "{}"] {
             assert!(parse(document.as_bytes(), 9).is_err(), "{document}");
         }
         let answer = SAMPLE.replace("<Size>0<", "<Size>-1<");

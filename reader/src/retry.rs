@@ -46,9 +46,7 @@ impl RetryPolicy {
     /// The pause after this many failed attempts: anything up to the bound, so that many clients do not come back
     /// together.
     pub(crate) fn pause(&self, failed: u32, random: u64) -> Duration {
-        let factor = 1_u32
-            .checked_shl(failed.saturating_sub(1))
-            .unwrap_or(u32::MAX);
+        let factor = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
         let bound = self.base_delay.saturating_mul(factor).min(self.max_delay);
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(if nanos == 0 { 0 } else { random % nanos })
@@ -62,29 +60,12 @@ mod tests {
     #[test]
     fn pauses_double_up_to_their_bound() {
         let policy = RetryPolicy::default();
-        for (failed, bound) in [
-            (1, 100),
-            (2, 200),
-            (3, 400),
-            (6, 3_000),
-            (40, 3_000),
-            (u32::MAX, 3_000),
-        ] {
+        for (failed, bound) in [(1, 100), (2, 200), (3, 400), (6, 3_000), (40, 3_000), (u32::MAX, 3_000)] {
             let bound = Duration::from_millis(bound);
             let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-            assert_eq!(
-                policy.pause(failed, nanos - 1),
-                bound - Duration::from_nanos(1)
-            );
+            assert_eq!(policy.pause(failed, nanos - 1), bound - Duration::from_nanos(1));
             assert_eq!(policy.pause(failed, nanos), Duration::ZERO);
         }
-        assert_eq!(
-            RetryPolicy {
-                base_delay: Duration::ZERO,
-                ..policy
-            }
-            .pause(3, 9),
-            Duration::ZERO
-        );
+        assert_eq!(RetryPolicy { base_delay: Duration::ZERO, ..policy }.pause(3, 9), Duration::ZERO);
     }
 }

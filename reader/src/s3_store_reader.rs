@@ -8,9 +8,7 @@ use klstore_format::plan::keys::{self, KeyList, KeyspaceList};
 use klstore_format::plan::metadata;
 use klstore_format::plan::read::{self, PageRequest};
 use klstore_format::plan::{Plan, Step};
-use klstore_format::{
-    ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats, S3StoreConfig,
-};
+use klstore_format::{ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats, S3StoreConfig};
 
 use crate::builder::S3StoreReaderBuilder;
 use crate::client::Client;
@@ -73,11 +71,7 @@ impl S3StoreReader {
     }
 
     /// Carries a plan through, adding up in `stats` what it takes.
-    pub(crate) async fn run<T>(
-        &self,
-        mut plan: Plan<T>,
-        stats: &mut ListStats,
-    ) -> Result<T, ReaderError> {
+    pub(crate) async fn run<T>(&self, mut plan: Plan<T>, stats: &mut ListStats) -> Result<T, ReaderError> {
         let mut answers = Vec::new();
         loop {
             match plan.step(answers) {
@@ -102,20 +96,12 @@ impl std::fmt::Debug for S3StoreReader {
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl StoreReader for S3StoreReader {
-    async fn read_keyspace_metadata(
-        &self,
-        keyspace: &str,
-    ) -> Result<KeyspaceMetadata, ReaderError> {
-        let plan =
-            metadata::read_keyspace_metadata(self.0.prefix.clone(), KeyspaceName::new(keyspace)?);
+    async fn read_keyspace_metadata(&self, keyspace: &str) -> Result<KeyspaceMetadata, ReaderError> {
+        let plan = metadata::read_keyspace_metadata(self.0.prefix.clone(), KeyspaceName::new(keyspace)?);
         Ok(self.run(plan, &mut ListStats::default()).await??)
     }
 
-    async fn read_key_metadata(
-        &self,
-        keyspace: &str,
-        key: &str,
-    ) -> Result<Option<KeyMetadata>, ReaderError> {
+    async fn read_key_metadata(&self, keyspace: &str, key: &str) -> Result<Option<KeyMetadata>, ReaderError> {
         let plan = metadata::read_key_metadata(self.list_name(keyspace, key)?);
         Ok(self.run(plan, &mut ListStats::default()).await??)
     }
@@ -168,13 +154,7 @@ impl StoreReader for S3StoreReader {
     ) -> Result<KeyList, ReaderError> {
         let max_size = names_at_most(max_size)?;
         let keyspace = KeyspaceName::new(keyspace)?;
-        let plan = keys::list_keys(
-            self.0.prefix.clone(),
-            keyspace,
-            prefix.to_owned(),
-            continuation,
-            max_size,
-        );
+        let plan = keys::list_keys(self.0.prefix.clone(), keyspace, prefix.to_owned(), continuation, max_size);
         Ok(self.run(plan, &mut ListStats::default()).await??)
     }
 }
@@ -182,9 +162,7 @@ impl StoreReader for S3StoreReader {
 fn names_at_most(max_size: Option<u32>) -> Result<u32, ReaderError> {
     match max_size {
         Some(0) => {
-            let reason =
-                "max_size is 0: ask for at least one name, or leave it out for the default"
-                    .to_owned();
+            let reason = "max_size is 0: ask for at least one name, or leave it out for the default".to_owned();
             Err(ReaderError::InvalidArgument { reason })
         }
         Some(max_size) => Ok(max_size),

@@ -43,10 +43,7 @@ struct ErrorDocument {
 /// Judges an answer with a status other than 2xx, or a success that carries an error document.
 pub(crate) fn judge(asked: &Asked<'_>, response: &HttpResponse) -> Verdict {
     let document = ErrorDocument::read(&response.body);
-    let region = response
-        .header("x-amz-bucket-region")
-        .map(quote)
-        .unwrap_or_else(|| document.region.clone());
+    let region = response.header("x-amz-bucket-region").map(quote).unwrap_or_else(|| document.region.clone());
     let store = || asked.endpoint.to_string();
     match (response.status, document.code.as_str()) {
         (_, "NoSuchBucket") => Verdict::Final(ReaderError::BucketNotFound {
@@ -55,39 +52,28 @@ pub(crate) fn judge(asked: &Asked<'_>, response: &HttpResponse) -> Verdict {
         }),
         (404 | 416, _) if !asked.is_list => Verdict::Missing,
         (429 | 500.., _)
-        | (
-            _,
-            "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "Throttling",
-        ) => Verdict::Passing(describe(response.status, &document)),
+        | (_, "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "Throttling") => {
+            Verdict::Passing(describe(response.status, &document))
+        }
         (_, "RequestTimeTooSkewed") => Verdict::Final(skewed(asked, &document)),
-        (403, "AccessDenied") if !document.server_time.is_empty() => {
-            Verdict::Final(skewed(asked, &document))
-        }
-        (_, code) if credentials_advice(code).is_some() => {
-            Verdict::Final(ReaderError::Credentials {
-                store: store(),
-                reason: format!("{code}: {}", credentials_advice(code).unwrap_or_default()),
-            })
-        }
-        (301 | 302 | 307 | 308, _)
-        | (400, "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError")
+        (403, "AccessDenied") if !document.server_time.is_empty() => Verdict::Final(skewed(asked, &document)),
+        (_, code) if credentials_advice(code).is_some() => Verdict::Final(ReaderError::Credentials {
+            store: store(),
+            reason: format!("{code}: {}", credentials_advice(code).unwrap_or_default()),
+        }),
+        (301 | 302 | 307 | 308, _) | (400, "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError")
             if response.status < 400 || !region.is_empty() =>
         {
             Verdict::Final(ReaderError::WrongRegion {
                 bucket: asked.endpoint.bucket.clone(),
                 configured: asked.endpoint.region.clone(),
-                right: Some(region)
-                    .filter(|region| !region.is_empty() && *region != asked.endpoint.region),
+                right: Some(region).filter(|region| !region.is_empty() && *region != asked.endpoint.region),
             })
         }
         (401 | 403, code) => Verdict::Final(ReaderError::AccessDenied {
             object: asked.object.to_owned(),
             store: store(),
-            code: if code.is_empty() {
-                format!("status {}", response.status)
-            } else {
-                code.to_owned()
-            },
+            code: if code.is_empty() { format!("status {}", response.status) } else { code.to_owned() },
         }),
         (status, code) if code.is_empty() => Verdict::Final(ReaderError::Configuration {
             reason: format!(
@@ -127,11 +113,7 @@ impl ErrorDocument {
                 _ => {}
             }
         });
-        if walked.is_ok() {
-            document
-        } else {
-            Self::default()
-        }
+        if walked.is_ok() { document } else { Self::default() }
     }
 }
 
@@ -148,24 +130,14 @@ fn skewed(asked: &Asked<'_>, document: &ErrorDocument) -> ReaderError {
         "" => "something else".to_owned(),
         time => time.to_owned(),
     };
-    ReaderError::ClockSkew {
-        here: http_date(asked.at),
-        there,
-        store: asked.endpoint.to_string(),
-    }
+    ReaderError::ClockSkew { here: http_date(asked.at), there, store: asked.endpoint.to_string() }
 }
 
 fn credentials_advice(code: &str) -> Option<&'static str> {
     Some(match code {
-        "InvalidAccessKeyId" => {
-            "the store does not know the access key; check access_key and endpoint"
-        }
-        "SignatureDoesNotMatch" => {
-            "the secret key does not belong to the access key; check secret_key"
-        }
-        "ExpiredToken" | "TokenRefreshRequired" => {
-            "the session token has expired; get new credentials"
-        }
+        "InvalidAccessKeyId" => "the store does not know the access key; check access_key and endpoint",
+        "SignatureDoesNotMatch" => "the secret key does not belong to the access key; check secret_key",
+        "ExpiredToken" | "TokenRefreshRequired" => "the session token has expired; get new credentials",
         "InvalidToken" => "the session token does not belong to the keys; check session_token",
         "MissingAuthenticationToken" | "MissingSecurityHeader" => {
             "the store wants signed requests; set access_key and secret_key"
@@ -176,39 +148,23 @@ fn credentials_advice(code: &str) -> Option<&'static str> {
 
 /// A store's words, short and on one line.
 fn quote(text: &str) -> String {
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(MAX_QUOTED)
-        .collect()
+    text.chars().filter(|character| !character.is_control()).take(MAX_QUOTED).collect()
 }
 
 /// Seconds as a date, in the form in which S3 writes its own time.
 fn http_date(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Civil date from days since 1970, counted in years that begin in March (so that the leap day is the last).
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]
@@ -217,40 +173,17 @@ mod tests {
     use klstore_format::S3StoreConfig;
     use std::time::Duration;
 
-    fn judged(
-        status: u16,
-        headers: &[(&'static str, &'static str)],
-        body: &str,
-        is_list: bool,
-    ) -> Verdict {
+    fn judged(status: u16, headers: &[(&'static str, &'static str)], body: &str, is_list: bool) -> Verdict {
         let mut config = S3StoreConfig::new("bucket");
         config.endpoint = Some("http://127.0.0.1:9".into());
         let endpoint = Endpoint::new(&config).expect("an endpoint");
         let headers = headers
             .iter()
-            .map(|(name, value)| {
-                (
-                    http::HeaderName::from_static(name),
-                    http::HeaderValue::from_static(value),
-                )
-            })
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
             .collect();
-        let response = HttpResponse {
-            status,
-            headers,
-            body: body.as_bytes().to_vec().into(),
-            received: 0,
-        };
+        let response = HttpResponse { status, headers, body: body.as_bytes().to_vec().into(), received: 0 };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
-        judge(
-            &Asked {
-                endpoint: &endpoint,
-                object: "p/name",
-                is_list,
-                at,
-            },
-            &response,
-        )
+        judge(&Asked { endpoint: &endpoint, object: "p/name", is_list, at }, &response)
     }
 
     fn final_error(status: u16, code: &str, more: &str) -> ReaderError {
@@ -267,17 +200,11 @@ mod tests {
         assert!(matches!(judged(404, &[], no_key, false), Verdict::Missing));
         assert!(matches!(judged(416, &[], "", false), Verdict::Missing));
         for status in [429, 500, 502, 503, 504] {
-            assert!(
-                matches!(judged(status, &[], "", true), Verdict::Passing(_)),
-                "{status}"
-            );
+            assert!(matches!(judged(status, &[], "", true), Verdict::Passing(_)), "{status}");
         }
         let late = "<Error><Code>RequestTimeout</Code></Error>";
         assert!(matches!(judged(400, &[], late, false), Verdict::Passing(_)));
-        assert!(matches!(
-            judged(200, &[], "<Error><Code>InternalError</Code></Error>", true),
-            Verdict::Passing(_)
-        ));
+        assert!(matches!(judged(200, &[], "<Error><Code>InternalError</Code></Error>", true), Verdict::Passing(_)));
     }
 
     #[test]
@@ -288,65 +215,24 @@ mod tests {
                 assert!(message.contains(word), "`{word}` is not in: {message}");
             }
         };
-        says(
-            final_error(404, "NoSuchBucket", ""),
-            &["bucket `bucket`", "127.0.0.1:9", "create it"],
-        );
-        says(
-            final_error(403, "AccessDenied", ""),
-            &["p/name", "s3:ListBucket", "missing key is 403"],
-        );
-        says(
-            final_error(
-                403,
-                "InvalidAccessKeyId",
-                "<AWSAccessKeyId>AKID</AWSAccessKeyId>",
-            ),
-            &["access_key"],
-        );
-        says(
-            final_error(403, "SignatureDoesNotMatch", ""),
-            &["secret_key"],
-        );
+        says(final_error(404, "NoSuchBucket", ""), &["bucket `bucket`", "127.0.0.1:9", "create it"]);
+        says(final_error(403, "AccessDenied", ""), &["p/name", "s3:ListBucket", "missing key is 403"]);
+        says(final_error(403, "InvalidAccessKeyId", "<AWSAccessKeyId>AKID</AWSAccessKeyId>"), &["access_key"]);
+        says(final_error(403, "SignatureDoesNotMatch", ""), &["secret_key"]);
         says(final_error(400, "ExpiredToken", ""), &["expired"]);
         let skew = "<ServerTime>2013-05-24T01:00:00Z</ServerTime>";
-        says(
-            final_error(403, "RequestTimeTooSkewed", skew),
-            &["2013-05-24T00:00:00Z", "2013-05-24T01:00:00Z"],
-        );
-        says(
-            final_error(403, "AccessDenied", skew),
-            &["clocks", "2013-05-24T01:00:00Z"],
-        );
+        says(final_error(403, "RequestTimeTooSkewed", skew), &["2013-05-24T00:00:00Z", "2013-05-24T01:00:00Z"]);
+        says(final_error(403, "AccessDenied", skew), &["clocks", "2013-05-24T01:00:00Z"]);
         let region = "<Region>eu-west-3</Region>";
-        says(
-            final_error(400, "AuthorizationHeaderMalformed", region),
-            &["`us-east-1`", "set region to `eu-west-3`"],
-        );
-        says(
-            final_error(301, "PermanentRedirect", ""),
-            &["the bucket's own"],
-        );
-        says(
-            final_error(400, "KMS.DisabledException", ""),
-            &["KMS.DisabledException", "whynot"],
-        );
+        says(final_error(400, "AuthorizationHeaderMalformed", region), &["`us-east-1`", "set region to `eu-west-3`"]);
+        says(final_error(301, "PermanentRedirect", ""), &["the bucket's own"]);
+        says(final_error(400, "KMS.DisabledException", ""), &["KMS.DisabledException", "whynot"]);
     }
 
     #[test]
     fn a_redirect_names_the_region_of_its_header() {
-        let verdict = judged(
-            301,
-            &[
-                ("x-amz-bucket-region", "eu-central-1"),
-                ("location", "http://evil/"),
-            ],
-            "",
-            true,
-        );
-        let Verdict::Final(error @ ReaderError::WrongRegion { .. }) = verdict else {
-            panic!("{verdict:?}")
-        };
+        let verdict = judged(301, &[("x-amz-bucket-region", "eu-central-1"), ("location", "http://evil/")], "", true);
+        let Verdict::Final(error @ ReaderError::WrongRegion { .. }) = verdict else { panic!("{verdict:?}") };
         assert!(error.to_string().contains("eu-central-1") && !error.to_string().contains("evil"));
     }
 
@@ -354,15 +240,9 @@ mod tests {
     fn an_answer_that_is_not_s3s_points_at_the_endpoint() {
         for is_list in [true, false] {
             let verdict = judged(405, &[], "<html>nginx</html>", is_list);
-            assert!(
-                matches!(verdict, Verdict::Final(ReaderError::Configuration { .. })),
-                "{verdict:?}"
-            );
+            assert!(matches!(verdict, Verdict::Final(ReaderError::Configuration { .. })), "{verdict:?}");
         }
-        assert!(matches!(
-            judged(404, &[], "", true),
-            Verdict::Final(ReaderError::Configuration { .. })
-        ));
+        assert!(matches!(judged(404, &[], "", true), Verdict::Final(ReaderError::Configuration { .. })));
     }
 
     #[test]
@@ -375,10 +255,7 @@ mod tests {
             (4_107_542_399, "2100-02-28T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(
-                http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
-                date
-            );
+            assert_eq!(http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), date);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
-    SigningSettings, UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
+    UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use percent_encoding::utf8_percent_encode;
@@ -33,10 +33,7 @@ pub enum Signing {
 
 impl Signing {
     /// Signed in the query string for five minutes at least, with a new URL every ten minutes.
-    pub const BROWSER: Self = Self::Query {
-        validity: Duration::from_secs(300),
-        quantum: Duration::from_secs(600),
-    };
+    pub const BROWSER: Self = Self::Query { validity: Duration::from_secs(300), quantum: Duration::from_secs(600) };
 }
 
 /// A request's URL and headers once signed.
@@ -77,29 +74,15 @@ pub(crate) fn sign_get(
         .build()
         .map_err(internal)?
         .into();
-    let request = SignableRequest::new(
-        "GET",
-        url.as_str(),
-        std::iter::empty(),
-        SignableBody::UnsignedPayload,
-    )
-    .map_err(internal)?;
+    let request = SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::UnsignedPayload)
+        .map_err(internal)?;
     let (instructions, _) = sign(request, &parameters).map_err(internal)?.into_parts();
     let (headers, query) = instructions.into_parts();
-    let headers = headers
-        .into_iter()
-        .map(|header| (header.name(), header.value().to_owned()))
-        .collect();
-    Ok(Signed {
-        url: with_query(url, &query),
-        headers,
-    })
+    let headers = headers.into_iter().map(|header| (header.name(), header.value().to_owned())).collect();
+    Ok(Signed { url: with_query(url, &query), headers })
 }
 
-fn with_query(
-    mut url: String,
-    parameters: &[(&'static str, std::borrow::Cow<'static, str>)],
-) -> String {
+fn with_query(mut url: String, parameters: &[(&'static str, std::borrow::Cow<'static, str>)]) -> String {
     for (name, value) in parameters {
         url.push(if url.contains('?') { '&' } else { '?' });
         url.push_str(name);
@@ -110,9 +93,7 @@ fn with_query(
 }
 
 fn round_down(now: SystemTime, quantum: Duration) -> SystemTime {
-    let since = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let beyond = match quantum.as_secs() {
         0 => Duration::ZERO,
         seconds => Duration::from_secs(since.as_secs() % seconds),
@@ -121,9 +102,7 @@ fn round_down(now: SystemTime, quantum: Duration) -> SystemTime {
 }
 
 fn internal(error: impl std::error::Error) -> ReaderError {
-    ReaderError::Internal {
-        reason: format!("a request could not be signed: {error}"),
-    }
+    ReaderError::Internal { reason: format!("a request could not be signed: {error}") }
 }
 
 #[cfg(test)]
@@ -139,30 +118,15 @@ mod tests {
 
     fn example_credentials(token: Option<&str>) -> Credentials {
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-        Credentials::new(
-            "AKIAIOSFODNN7EXAMPLE",
-            secret,
-            token.map(str::to_owned),
-            None,
-            "test",
-        )
+        Credentials::new("AKIAIOSFODNN7EXAMPLE", secret, token.map(str::to_owned), None, "test")
     }
 
     /// The example of "Authenticating Requests: Using Query Parameters" in the S3 API reference.
     #[test]
     fn the_presigned_get_that_aws_published() -> Result<(), ReaderError> {
-        let day = Signing::Query {
-            validity: Duration::from_secs(86_400),
-            quantum: Duration::ZERO,
-        };
+        let day = Signing::Query { validity: Duration::from_secs(86_400), quantum: Duration::ZERO };
         let url = "https://examplebucket.s3.amazonaws.com/test.txt".to_owned();
-        let signed = sign_get(
-            url,
-            &example_credentials(None),
-            "us-east-1",
-            day,
-            example_time(),
-        )?;
+        let signed = sign_get(url, &example_credentials(None), "us-east-1", day, example_time())?;
         assert_eq!(
             signed.url,
             "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
@@ -177,26 +141,13 @@ mod tests {
     #[test]
     fn headers_sign_host_date_payload_and_token_alone() -> Result<(), ReaderError> {
         let url = "https://b.s3.amazonaws.com/a//b/~20?list-type=2&prefix=x%2Fy".to_owned();
-        let signed = sign_get(
-            url.clone(),
-            &example_credentials(Some("TOKEN")),
-            "r",
-            Signing::Headers,
-            example_time(),
-        )?;
+        let signed = sign_get(url.clone(), &example_credentials(Some("TOKEN")), "r", Signing::Headers, example_time())?;
         assert_eq!(signed.url, url);
-        let header = |name| {
-            signed
-                .headers
-                .iter()
-                .find(|(given, _)| *given == name)
-                .map(|(_, value)| value.as_str())
-        };
+        let header = |name| signed.headers.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str());
         assert_eq!(header("x-amz-content-sha256"), Some("UNSIGNED-PAYLOAD"));
         assert_eq!(header("x-amz-security-token"), Some("TOKEN"));
         assert_eq!(header("x-amz-date"), Some("20130524T000000Z"));
-        let signed_headers =
-            "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,";
+        let signed_headers = "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,";
         assert!(header("authorization").is_some_and(|value| value.contains(signed_headers)));
         Ok(())
     }
@@ -205,13 +156,7 @@ mod tests {
     fn within_a_quantum_the_url_stays_and_still_is_valid_long_enough() -> Result<(), ReaderError> {
         let url = |second| {
             let now = example_time() + Duration::from_secs(second);
-            let signed = sign_get(
-                "http://h/b/n".into(),
-                &example_credentials(None),
-                "r",
-                Signing::BROWSER,
-                now,
-            )?;
+            let signed = sign_get("http://h/b/n".into(), &example_credentials(None), "r", Signing::BROWSER, now)?;
             Ok::<_, ReaderError>(signed.url)
         };
         assert_eq!(url(0)?, url(599)?);

@@ -17,19 +17,14 @@ pub trait StoreReader: MaybeSend + MaybeSync {
     /// # Errors
     ///
     /// [`ReaderError::KeyspaceNotFound`] where it does not exist.
-    async fn read_keyspace_metadata(&self, keyspace: &str)
-    -> Result<KeyspaceMetadata, ReaderError>;
+    async fn read_keyspace_metadata(&self, keyspace: &str) -> Result<KeyspaceMetadata, ReaderError>;
 
     /// What is known of a key, by one LIST and one GET of at most 16 KiB; `None` where nothing was ever appended.
     ///
     /// # Errors
     ///
     /// [`ReaderError::KeyspaceNotFound`] where the keyspace does not exist.
-    async fn read_key_metadata(
-        &self,
-        keyspace: &str,
-        key: &str,
-    ) -> Result<Option<KeyMetadata>, ReaderError>;
+    async fn read_key_metadata(&self, keyspace: &str, key: &str) -> Result<Option<KeyMetadata>, ReaderError>;
 
     /// Reads one page of a list: an empty one where the key does not exist.
     ///

@@ -40,13 +40,8 @@ pub trait StoreReaderExt: StoreReader {
             let Some((filter, continuation)) = start else {
                 return Ok(None);
             };
-            let page = self
-                .read_page(keyspace, key, order, max_size, filter, continuation)
-                .await?;
-            let next = page
-                .continuation
-                .clone()
-                .map(|continuation| (None, Some(continuation)));
+            let page = self.read_page(keyspace, key, order, max_size, filter, continuation).await?;
+            let next = page.continuation.clone().map(|continuation| (None, Some(continuation)));
             Ok(Some((page, next)))
         })
     }
@@ -63,9 +58,7 @@ pub trait StoreReaderExt: StoreReader {
         continuation: Option<String>,
     ) -> impl Stream<Item = Result<Item, ReaderError>> + MaybeSend + 'a {
         let pages = self.pages(keyspace, key, order, max_size, filter, continuation);
-        pages
-            .map_ok(|page| stream::iter(page.items.into_iter().map(Ok)))
-            .try_flatten()
+        pages.map_ok(|page| stream::iter(page.items.into_iter().map(Ok))).try_flatten()
     }
 }
 

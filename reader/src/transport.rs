@@ -47,10 +47,7 @@ pub struct HttpRequest {
 
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self
-            .url
-            .split_once('?')
-            .map_or(self.url.as_str(), |(path, _)| path);
+        let path = self.url.split_once('?').map_or(self.url.as_str(), |(path, _)| path);
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| *name).collect();
         formatter
             .debug_struct("HttpRequest")
@@ -145,22 +142,11 @@ impl BodyCollector {
     /// For the answer to `request` that has this status.
     pub fn new(request: &HttpRequest, status: u16) -> Self {
         let (skip, take, limit) = match (&request.range, status) {
-            (Some(range), 200) => (
-                range.start,
-                Some(range.end.saturating_sub(range.start)),
-                request.limit,
-            ),
+            (Some(range), 200) => (range.start, Some(range.end.saturating_sub(range.start)), request.limit),
             (_, 200..=299) => (0, None, request.limit),
             (_, _) => (0, Some(MAX_ERROR_BODY_BYTES), MAX_ERROR_BODY_BYTES),
         };
-        Self {
-            chunks: Vec::new(),
-            kept: 0,
-            received: 0,
-            skip,
-            take,
-            limit,
-        }
+        Self { chunks: Vec::new(), kept: 0, received: 0, skip, take, limit }
     }
 
     /// Takes the next chunk; `true` where no more is needed.
@@ -218,10 +204,7 @@ mod tests {
     fn more_than_the_limit_is_refused_while_it_comes() -> Result<(), TransportError> {
         let mut body = BodyCollector::new(&request(Some(0..4), 4), 206);
         assert!(!body.push(b"abcd"[..].into())?);
-        assert_eq!(
-            body.push(b"e"[..].into()),
-            Err(TransportError::TooLarge { limit: 4 })
-        );
+        assert_eq!(body.push(b"e"[..].into()), Err(TransportError::TooLarge { limit: 4 }));
         Ok(())
     }
 
@@ -250,9 +233,6 @@ mod tests {
     #[test]
     fn debug_shows_no_signature() {
         let shown = format!("{:?}", request(None, 1));
-        assert!(
-            !shown.contains("SECRET") && shown.contains("https://host/bucket/name"),
-            "{shown}"
-        );
+        assert!(!shown.contains("SECRET") && shown.contains("https://host/bucket/name"), "{shown}");
     }
 }

@@ -11,10 +11,7 @@ const MAX_DEPTH: usize = 16;
 /// # Errors
 ///
 /// A short reason where the document is not well-formed, ends too early or nests too deeply.
-pub(crate) fn walk(
-    document: &[u8],
-    mut element: impl FnMut(&[String], &str),
-) -> Result<(), &'static str> {
+pub(crate) fn walk(document: &[u8], mut element: impl FnMut(&[String], &str)) -> Result<(), &'static str> {
     let text = std::str::from_utf8(document).map_err(|_| "it is not UTF-8")?;
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
@@ -24,10 +21,7 @@ pub(crate) fn walk(
     let mut texts: Vec<String> = Vec::new();
     let mut elements = 0_usize;
     loop {
-        match reader
-            .read_event()
-            .map_err(|_| "it is not well-formed XML")?
-        {
+        match reader.read_event().map_err(|_| "it is not well-formed XML")? {
             Event::Start(start) => {
                 if path.len() == MAX_DEPTH {
                     return Err("it nests too deeply");
@@ -40,11 +34,9 @@ pub(crate) fn walk(
             Event::GeneralRef(reference) => {
                 let resolved = match reference.resolve_char_ref() {
                     Ok(Some(character)) => character.to_string(),
-                    Ok(None) => {
-                        quick_xml::escape::resolve_predefined_entity(&reference.xml10_content())
-                            .ok_or("it uses an entity that XML does not define")?
-                            .to_owned()
-                    }
+                    Ok(None) => quick_xml::escape::resolve_predefined_entity(&reference.xml10_content())
+                        .ok_or("it uses an entity that XML does not define")?
+                        .to_owned(),
                     Err(_) => return Err("it holds an impossible character reference"),
                 };
                 append(&mut texts, &resolved);
@@ -74,35 +66,21 @@ mod tests {
 
     fn elements(document: &str) -> Result<Vec<(String, String)>, &'static str> {
         let mut found = Vec::new();
-        walk(document.as_bytes(), |path, text| {
-            found.push((path.join("/"), text.to_owned()))
-        })?;
+        walk(document.as_bytes(), |path, text| found.push((path.join("/"), text.to_owned())))?;
         Ok(found)
     }
 
     #[test]
     fn texts_references_and_namespaces() -> Result<(), &'static str> {
-        let found = elements(
-            r#"<?xml version="1.0"?><r xmlns:x="u"><x:a>1 &lt; &#50;<![CDATA[ & 3]]></x:a><b/></r>"#,
-        )?;
+        let found = elements(r#"<?xml version="1.0"?><r xmlns:x="u"><x:a>1 &lt; &#50;<![CDATA[ & 3]]></x:a><b/></r>"#)?;
         let expected = [("r/a", "1 < 2 & 3"), ("r/b", ""), ("r", "")];
-        assert_eq!(
-            found,
-            expected.map(|(path, text)| (path.to_owned(), text.to_owned()))
-        );
+        assert_eq!(found, expected.map(|(path, text)| (path.to_owned(), text.to_owned())));
         Ok(())
     }
 
     #[test]
     fn what_is_not_whole_is_refused() {
-        for document in [
-            "",
-            "<a><b></b>",
-            "<a></b>",
-            "<a>&unknown;</a>",
-            "<html",
-            "plain text",
-        ] {
+        for document in ["", "<a><b></b>", "<a></b>", "<a>&unknown;</a>", "<html", "plain text"] {
             assert!(elements(document).is_err(), "{document}");
         }
         assert_eq!(elements(&"<a>".repeat(1_000)), Err("it nests too deeply"));
