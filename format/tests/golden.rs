@@ -1,5 +1,7 @@
 //! Version 1 stays readable, and is still what is written.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a test from end to end
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
