@@ -1,16 +1,19 @@
 //! A store in memory, and actors whose plans are turned request by request: paused, lost, late, abandoned.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use klstore_format::names::{ListName, Prefix};
+use klstore_format::names::{KeyspaceName, ListName, Prefix};
+use klstore_format::plan::read::{PageRequest, read_page};
 use klstore_format::plan::{
-    Answer, AppendOutcome, Compaction, Listed, Listing, Object, PageRequest, Plan, PutKind, Request, Session,
-    SessionOptions, Step, collect, read_page,
+    Answer, AppendOutcome, Compaction, Listed, Listing, Object, Plan, PutKind, Request, Session, SessionOptions, Step,
+    collect,
 };
 use klstore_format::wire::identity::SessionId;
-use klstore_format::{Insertion, IterationOrder, ItemFilter};
+use klstore_format::wire::keyspace::KeyspaceObject;
+use klstore_format::{Insertion, ItemFilter, IterationOrder};
 
 /// Steps after which an actor that does not finish counts as stuck.
 const MAX_STEPS: usize = 20_000;
@@ -24,6 +27,14 @@ pub struct World {
 }
 
 impl World {
+    /// A store with the keyspace in which the lists are.
+    pub fn with_keyspace() -> Self {
+        let mut world = Self::default();
+        let keyspace = KeyspaceName::new("keyspace").expect("a name");
+        world.put(list().keyspace_object(), KeyspaceObject::encode(&keyspace, NOW));
+        world
+    }
+
     /// Lets a request take effect now.
     pub fn apply(&mut self, request: &Request) -> Answer {
         match request {
@@ -46,9 +57,10 @@ impl World {
 
     fn list(&self, prefix: &str, after: Option<&str>, max_keys: usize, delimiter: bool) -> Answer {
         assert!(!delimiter, "the protocol's plans list without delimiter");
-        let matching = self.objects.iter().filter(|(name, _)| name.starts_with(prefix));
+        let from = after.map_or(Bound::Included(prefix), |after| Bound::Excluded(after.max(prefix)));
+        let matching = self.objects.range::<str, _>((from, Bound::Unbounded));
         let mut objects: Vec<Listed> = matching
-            .filter(|(name, _)| after.is_none_or(|after| name.as_str() > after))
+            .take_while(|(name, _)| name.starts_with(prefix))
             .take(max_keys + 1)
             .map(|(name, (body, version))| Listed {
                 name: name.clone(),
@@ -81,6 +93,11 @@ impl World {
     /// The names of all objects that contain `part`.
     pub fn names(&self, part: &str) -> Vec<String> {
         self.objects.keys().filter(|name| name.contains(part)).cloned().collect()
+    }
+
+    /// The bytes of an object.
+    pub fn object(&self, name: &str) -> Option<&Bytes> {
+        self.objects.get(name).map(|(body, _)| body)
     }
 
     /// Puts an object past all plans.

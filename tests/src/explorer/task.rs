@@ -1,0 +1,137 @@
+//! A plan in progress, whatever it returns, with its requests answered one by one.
+
+use klstore_format::FormatError;
+use klstore_format::plan::read::Page;
+use klstore_format::plan::{Answer, AppendOutcome, Compaction, Plan, PutKind, Request, Session, Step};
+use klstore_format::{Insertion, ItemFilter, IterationOrder};
+use rand::RngExt;
+
+use crate::seeded::Random;
+
+/// What came of a plan.
+pub(super) enum Outcome {
+    Opened(Box<Session>),
+    Appended(Box<Session>, AppendOutcome),
+    Published(Box<Session>),
+    Compacted(Box<Compaction>),
+    /// A collection or a sweep.
+    Swept,
+    Page(Page),
+    /// The list never held still: the plan gave up, and the session with it.
+    Contended,
+    Failed(String),
+}
+
+/// Why a plan runs.
+pub(super) enum Purpose {
+    Open { writer: usize },
+    Append { writer: usize, insertions: Vec<Insertion> },
+    Publish { writer: usize },
+    Compact { writer: usize, generation: u64 },
+    Collect,
+    Sweep,
+    Read(Reading),
+}
+
+/// A page being read.
+pub(super) struct Reading {
+    pub(super) order: IterationOrder,
+    pub(super) max_size: u64,
+    pub(super) from: From,
+    /// Items of the list when the read began.
+    pub(super) began_with: usize,
+}
+
+/// Where a page starts.
+pub(super) enum From {
+    Filter(ItemFilter),
+    /// A continuation; forwards the next offset, backwards one more.
+    At(u64),
+}
+
+impl Purpose {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "opening a session",
+            Self::Append { .. } => "an append",
+            Self::Publish { .. } => "a publication",
+            Self::Compact { .. } => "a compaction",
+            Self::Collect => "a collection",
+            Self::Sweep => "a sweep",
+            Self::Read(_) => "a read",
+        }
+    }
+}
+
+/// A plan in progress.
+pub(super) struct Task {
+    pub(super) purpose: Purpose,
+    pub(super) requests: Vec<Request>,
+    pub(super) asleep_until: u64,
+    answers: Vec<Option<Answer>>,
+    step: Box<dyn FnMut(Vec<Answer>) -> Step<Outcome>>,
+}
+
+impl Task {
+    /// Starts a plan; at once its outcome where it needs no request.
+    pub(super) fn start<T: 'static>(
+        purpose: Purpose,
+        mut plan: Plan<Result<T, FormatError>>,
+        into: impl Fn(T) -> Outcome + 'static,
+    ) -> Result<Self, (Purpose, Outcome)> {
+        let step = move |answers| match plan.step(answers) {
+            Step::Send(requests) => Step::Send(requests),
+            Step::Done(Ok(output)) => Step::Done(into(output)),
+            Step::Done(Err(FormatError::Contended { .. })) => Step::Done(Outcome::Contended),
+            Step::Done(Err(error)) => Step::Done(Outcome::Failed(error.to_string())),
+        };
+        let mut task =
+            Self { purpose, requests: Vec::new(), asleep_until: 0, answers: Vec::new(), step: Box::new(step) };
+        match task.go_on(Vec::new()) {
+            None => Ok(task),
+            Some(outcome) => Err((task.purpose, outcome)),
+        }
+    }
+
+    fn go_on(&mut self, answers: Vec<Answer>) -> Option<Outcome> {
+        match (self.step)(answers) {
+            Step::Send(requests) => {
+                self.answers = vec![None; requests.len()];
+                self.requests = requests;
+                None
+            }
+            Step::Done(outcome) => Some(outcome),
+        }
+    }
+
+    /// One of the requests without an answer.
+    pub(super) fn draw_waiting(&self, random: &mut Random) -> usize {
+        let waiting: Vec<usize> = (0..self.answers.len()).filter(|&place| self.answers[place].is_none()).collect();
+        waiting[random.random_range(0..waiting.len())]
+    }
+
+    /// The requests without an answer.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter().zip(&self.answers).filter(|(_, answer)| answer.is_none()).map(|(request, _)| request)
+    }
+
+    /// Gives an answer; the plan goes on when it has all of them.
+    pub(super) fn answer(&mut self, place: usize, answer: Answer) -> Option<Outcome> {
+        self.answers[place] = Some(answer);
+        if self.answers.iter().any(Option::is_none) {
+            return None;
+        }
+        let answers = std::mem::take(&mut self.answers).into_iter().flatten().collect();
+        self.go_on(answers)
+    }
+}
+
+/// Whether the request changes the store.
+pub(super) fn changes(request: &Request) -> bool {
+    matches!(request, Request::Put { .. } | Request::Delete { .. })
+}
+
+/// Whether the request is the PUT of a commit.
+pub(super) fn creates(request: &Request) -> bool {
+    matches!(request, Request::Put { kind: PutKind::Create, .. })
+}
