@@ -64,7 +64,8 @@ pub(super) async fn require_keyspace(port: &Port, list: &ListName) -> Result<(),
 pub(super) fn get_keyspace(name: String) -> Request {
     // One byte more than allowed, so that a longer one is noticed.
     let range = ByteRange::new(0, MAX_KEYSPACE_OBJECT_BYTES as u64 + 1);
-    Request::Get { name, range: Some(range), cache: Cache::Etag }
+    // Past all caches: nothing else would show that the bucket has been emptied, or filled again.
+    Request::Get { name, range: Some(range), cache: Cache::Reload }
 }
 
 /// The keyspace in an answer; `None` where there is none.
