@@ -52,10 +52,10 @@ pub enum WriterError {
     },
     /// Try again: the store did not answer in time.
     #[error("the store was not available for `{target}`: {reason}. {}", if *.may_have_appended {
-        "Items may have been appended all the same: append them again with their nonces, which drops duplicates, \
-         or read the list's end first"
+        "What was under way may have taken effect all the same: append it again with its nonces, which drops \
+         duplicates, or read the list's end first"
     } else {
-        "Nothing of this commit was written: try again"
+        "Nothing was written: try again"
     })]
     Unavailable {
         /// Keyspace and key, or the keyspace.

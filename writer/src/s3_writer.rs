@@ -155,7 +155,7 @@ impl S3StoreWriter {
     /// The first of all lists, after each had its turn.
     pub async fn close(&self) -> Result<(), WriterError> {
         let ends = stream::iter(self.shared.sessions.lists()).map(|list| async move {
-            let mut lease = self.shared.sessions.lease(&list).await;
+            let Some(mut lease) = self.shared.sessions.lease_cached(&list).await else { return Ok(false) };
             self.accept_compaction(&mut lease).await;
             self.publish(&mut lease).await
         });
@@ -395,11 +395,10 @@ impl StoreWriter for S3StoreWriter {
 
     async fn flush_key(&self, keyspace: &str, key: &str) -> Result<(), WriterError> {
         let list = ListName::new(&self.shared.prefix, keyspace, key)?;
-        // Appends are durable when they return: there is only background work to wait for.
-        let compaction = match self.shared.sessions.try_lease(&list) {
-            Some(lease) => lease.state.compaction.as_ref().map(|compaction| compaction.finished()),
-            None => None,
-        };
+        // Appends are durable when they return; those under way hold the lease.
+        let Some(lease) = self.shared.sessions.lease_cached(&list).await else { return Ok(()) };
+        let compaction = lease.state.compaction.as_ref().map(|compaction| compaction.finished());
+        drop(lease);
         if let Some(finished) = compaction {
             finished.await;
         }

@@ -69,12 +69,19 @@ impl Sessions {
         Lease { state, slot, sessions: self.clone() }
     }
 
-    /// Every key that is not in use just now, each leased in turn by the caller.
+    /// The same for a key that is in memory.
+    pub(crate) async fn lease_cached(self: &Arc<Self>, list: &ListName) -> Option<Lease> {
+        let slot = self.cache().slots.peek(&list.hash())?.clone();
+        let state = slot.state.clone().lock_owned().await;
+        Some(Lease { state, slot, sessions: self.clone() })
+    }
+
+    /// Every key in memory.
     pub(crate) fn lists(&self) -> Vec<ListName> {
         self.cache().slots.iter().map(|(_, slot)| slot.list.clone()).collect()
     }
 
-    /// The key's state, unless somebody uses it or it is not cached.
+    /// The same unless somebody uses the key just now.
     pub(crate) fn try_lease(self: &Arc<Self>, list: &ListName) -> Option<Lease> {
         let slot = self.cache().slots.peek(&list.hash())?.clone();
         let state = slot.state.clone().try_lock_owned().ok()?;

@@ -138,7 +138,7 @@ pub struct RetryPolicy {
     pub base_delay: Duration,
     /// The longest wait.
     pub max_delay: Duration,
-    /// After so long an operation that callers wait for gives up.
+    /// After so long each step that a caller waits for gives up: a load, one commit, a compaction in its way.
     pub deadline: Duration,
     /// After so long a compaction or collection in the background gives up.
     pub background_deadline: Duration,

@@ -32,6 +32,12 @@ impl TestClock {
         tokio::spawn(pass(Arc::downgrade(&time)));
         Self(time)
     }
+
+    fn sleeper(&self, duration: Duration) -> Sleep {
+        let mut time = lock(&self.0);
+        time.begun += 1;
+        Sleep { time: self.0.clone(), at: time.elapsed + duration, number: time.begun }
+    }
 }
 
 fn lock(time: &Mutex<Time>) -> MutexGuard<'_, Time> {
@@ -71,11 +77,7 @@ impl Clock for TestClock {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let mut time = lock(&self.0);
-        time.begun += 1;
-        let (at, number) = (time.elapsed + duration, time.begun);
-        drop(time);
-        Sleep { time: self.0.clone(), at, number }.await;
+        self.sleeper(duration).await;
     }
 }
 

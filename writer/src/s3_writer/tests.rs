@@ -432,7 +432,7 @@ async fn keys_and_bytes_in_memory_are_bounded() {
     let mut settings = config();
     settings.max_cached_keys = 3;
     let clock = TestClock::start();
-    let builder = S3StoreWriter::builder(settings).store(store.clone()).memory_bytes(3_000);
+    let builder = S3StoreWriter::builder(settings).store(store.clone()).memory_bytes(12_000);
     let writer = builder.clock(Arc::new(clock.clone())).build().await.unwrap();
     writer.create_keyspace("ks").await.unwrap();
     let bench = Bench { store, clock, writer };
@@ -441,7 +441,7 @@ async fn keys_and_bytes_in_memory_are_bounded() {
             bench.append(key, numbered(round * 30..round * 30 + 30)).await.unwrap();
             let statistics = bench.writer.statistics();
             assert!(statistics.cached_key_count <= 3, "{statistics:?}");
-            assert!(statistics.cached_bytes <= 3_000, "{statistics:?}");
+            assert!(statistics.cached_bytes <= 12_000, "{statistics:?}");
         }
     }
     assert!(bench.writer.statistics().cached_bytes > 0);
