@@ -2,6 +2,7 @@
 
 pub mod explorer;
 pub mod history;
+pub mod model_run;
 pub mod seeded;
 pub mod vec_model;
 pub mod workload;

@@ -78,9 +78,9 @@ pub fn batch(random: &mut Random, model: &VecModel, profile: Profile, now: i64) 
 fn value(random: &mut Random, profile: Profile) -> Bytes {
     let length = match (profile, random.random_range(0..1_000)) {
         (_, 0..100) => 0,
-        (Profile::Large, 100..115) => random.random_range(1 << 20..(8 << 20) + 1),
-        (Profile::Large, 115..120) => 8 << 20,
-        (Profile::Large, 120..200) => random.random_range(10_000..200_000),
+        (Profile::Large, 100..120) => random.random_range(1 << 20..(8 << 20) + 1),
+        (Profile::Large, 120..140) => 8 << 20,
+        (Profile::Large, 140..200) => random.random_range(10_000..200_000),
         (_, 100..110) => random.random_range(1_000..40_000),
         _ => random.random_range(1..60),
     };

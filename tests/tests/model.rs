@@ -1,0 +1,26 @@
+//! Whatever is done to lists, they read as the plain vectors that they stand for (DESIGN section 4).
+
+use klstore_format::rules::{Rule, without};
+use klstore_tests::{model_run, seeded};
+
+#[test]
+fn lists_are_vectors() {
+    let seed = seeded::seed("model");
+    let operations = seeded::count("KLSTORE_OPERATIONS", 100_000);
+    match model_run::run(seed, operations) {
+        Ok(tally) => println!("{operations} operations: {tally:#?}"),
+        Err(difference) => panic!("{difference}"),
+    }
+}
+
+/// The run is worth its time only if it notices: here rules that need an index with leaves, and some others.
+#[test]
+fn a_broken_rule_makes_a_difference() {
+    let seed = seeded::seed("model without rules");
+    for rule in [Rule::CarryFollowsChain, Rule::CollectSparesComplete, Rule::KeepSharedLeaf, Rule::SweepReachesLeaves] {
+        match without(rule, || model_run::run(seed, 100_000)) {
+            Err(difference) => println!("without {rule:?}: {difference}"),
+            Ok(_) => panic!("{rule:?} is switched off and nothing differs: KLSTORE_SEED={seed}"),
+        }
+    }
+}
