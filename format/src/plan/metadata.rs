@@ -38,10 +38,7 @@ pub fn read_key_metadata(list: ListName) -> Plan<Result<Option<KeyMetadata>, For
 /// # Errors
 /// [`FormatError::KeyspaceNotFound`]; [`FormatError::UnsupportedVersion`] and the like where the keyspace was made by
 /// something newer; [`FormatError::Corrupt`].
-pub fn read_keyspace_metadata(
-    prefix: Prefix,
-    keyspace: KeyspaceName,
-) -> Plan<Result<KeyspaceMetadata, FormatError>> {
+pub fn read_keyspace_metadata(prefix: Prefix, keyspace: KeyspaceName) -> Plan<Result<KeyspaceMetadata, FormatError>> {
     Plan::new(|port| async move {
         let object = keyspace_object(&prefix, &keyspace);
         let answer = port.send_one(get_keyspace(object.clone())).await;

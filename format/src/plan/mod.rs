@@ -9,6 +9,9 @@ mod batch;
 mod carry;
 mod collect;
 mod compact;
+pub mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod index_draft;
 pub mod keys;
 mod ledger;
@@ -84,7 +87,8 @@ pub struct ByteRange {
     pub start: u64,
     /// One after the last byte.
     pub end: u64,
-    /// What follows up to here will probably be asked for next: a transport that caches may fetch it along.
+    /// What lies between the range and here, behind its end or before its start, will probably be asked for next: a
+    /// transport that caches may fetch it along.
     pub read_ahead: u64,
 }
 

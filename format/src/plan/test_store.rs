@@ -49,7 +49,10 @@ impl TestStore {
                 Step::Done(output) => return output,
             }
         }
-        panic!("the plan does not end; its last requests: {:?}", self.requests.iter().rev().take(4).collect::<Vec<_>>());
+        panic!(
+            "the plan does not end; its last requests: {:?}",
+            self.requests.iter().rev().take(4).collect::<Vec<_>>()
+        );
     }
 
     /// Answers one request.

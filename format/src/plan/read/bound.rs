@@ -25,10 +25,9 @@ impl Bound {
                 filter.start_timestamp.filter(|&timestamp| timestamp > i64::MIN).map(Self::TimestampAtLeast),
                 filter.start_nonce.map(Self::NonceAtLeast),
             ),
-            IterationOrder::Backwards => (
-                filter.start_timestamp.map(Self::TimestampAbove),
-                filter.start_nonce.map(Self::NonceAbove),
-            ),
+            IterationOrder::Backwards => {
+                (filter.start_timestamp.map(Self::TimestampAbove), filter.start_nonce.map(Self::NonceAbove))
+            }
         };
         timestamp.into_iter().chain(nonce).collect()
     }
@@ -41,6 +40,15 @@ impl Bound {
             // Nonces increase: the highest so far is one below the next nonce.
             Self::NonceAtLeast(nonce) => next_nonce > nonce,
             Self::NonceAbove(nonce) => nonce.checked_add(1).is_some_and(|above| next_nonce > above),
+        }
+    }
+
+    /// Whether every item meets it where this is the lowest timestamp.
+    pub(super) fn met_by_all_from(self, min_timestamp: i64) -> bool {
+        match self {
+            Self::TimestampAtLeast(timestamp) => min_timestamp >= timestamp,
+            Self::TimestampAbove(timestamp) => min_timestamp > timestamp,
+            Self::NonceAtLeast(_) | Self::NonceAbove(_) => false,
         }
     }
 

@@ -29,6 +29,7 @@ use crate::wire::token::Token;
 
 use filling::Filling;
 use resume::{Resumed, resume};
+pub(super) use round::READ_AHEAD_BYTES;
 use round::fill;
 use seek::seek;
 use view::View;
@@ -83,6 +84,13 @@ pub(super) struct Newest {
     pub(super) etag: String,
 }
 
+impl Newest {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let header = &snapshot.header;
+        Self { commit: header.commit, next_offset: header.next_offset(), etag: snapshot.etag.clone() }
+    }
+}
+
 /// Reads a page, and says what it was read in if that took a Load.
 pub(super) async fn read(port: &Port, request: &PageRequest) -> Result<(Page, Option<Newest>), FormatError> {
     if request.max_size == 0 {
@@ -128,11 +136,7 @@ async fn read_loaded(
             page.items = resumed.into_items();
             return Ok((page, None));
         };
-        let newest = Newest {
-            commit: snapshot.header.commit,
-            next_offset: snapshot.header.next_offset(),
-            etag: snapshot.etag.clone(),
-        };
+        let newest = Newest::of(&snapshot);
         let mut view = View::of_snapshot(port, list, snapshot.clone());
         view.reload = history.missed();
         view.scans = token.is_some();
@@ -244,7 +248,8 @@ impl History {
                     _ => 1,
                 };
                 if looks >= MAX_LOOKS_FOR_LOST && rules::kept(Rule::ReadRestartsFromLoad) {
-                    let reason = "it is missing or another object stands in its place, though the newest commit refers to it";
+                    let reason =
+                        "it is missing or another object stands in its place, though the newest commit refers to it";
                     return Err(CorruptObject { object, reason }.into());
                 }
                 self.lost = Some((etag.to_owned(), object, looks));

@@ -12,8 +12,10 @@ use super::view::View;
 use crate::item::IterationOrder;
 use crate::names::ListName;
 use crate::plan::{Answer, ByteRange, Cache, Port};
+use crate::wire::Malformed;
 use crate::wire::block::{Block, MAX_FRAME_BYTES};
-use crate::wire::identity::BlockOwner;
+use crate::wire::commit::CommitHeader;
+use crate::wire::identity::{BlockOwner, ListHash};
 use crate::wire::token::{Place, Token};
 
 /// The least that is asked for.
@@ -115,6 +117,10 @@ fn same_object(one: &Place, other: Option<&Place>) -> bool {
     }
 }
 
+fn holds(block: &Block, offset: u64) -> bool {
+    offset.checked_sub(block.first).is_some_and(|number| number < u64::from(block.count))
+}
+
 /// How reading an object frame by frame ended.
 enum Outcome {
     /// The page is done.
@@ -127,6 +133,7 @@ enum Outcome {
 
 /// An object that is read block by block without its directory.
 struct Frames {
+    list: ListHash,
     object: String,
     cache: Cache,
     owner: BlockOwner,
@@ -145,12 +152,10 @@ impl Frames {
                 (list.segment(*id), Cache::Immutable, owner, page_bytes + page_bytes / 4)
             }
             // Less to spare where no cache may keep it.
-            Place::Commit { seq, owner, .. } => {
-                (list.commit(*seq), Cache::Etag, *owner, page_bytes + page_bytes / 8)
-            }
+            Place::Commit { seq, owner, .. } => (list.commit(*seq), Cache::Etag, *owner, page_bytes + page_bytes / 8),
         };
         let ask = ask.clamp(MIN_ASK_BYTES, MAX_ASK_BYTES);
-        Self { object, cache, owner, order, place: *place, ask }
+        Self { list: list.hash(), object, cache, owner, order, place: *place, ask }
     }
 
     fn position(&self) -> u64 {
@@ -174,21 +179,28 @@ impl Frames {
         // Bytes next to the position that have been fetched and do not make up a block yet.
         let mut rest = Bytes::new();
         loop {
-            let Some(range) = self.range(rest.len() as u64) else { return if any { Outcome::Ended } else { Outcome::Gone } };
+            let Some(range) = self.range(rest.len() as u64) else {
+                return if any { Outcome::Ended } else { Outcome::Gone };
+            };
             let get = crate::plan::Request::Get { name: self.object.clone(), range: Some(range), cache: self.cache };
             let Answer::Got(object) = port.send_one(get).await else {
                 return if any && rest.is_empty() { Outcome::Ended } else { Outcome::Gone };
             };
             let object_ends = match self.order {
-                IterationOrder::Forwards => (object.body.len() as u64) < range.end - range.start,
+                IterationOrder::Forwards => {
+                    let short = (object.body.len() as u64) < range.end - range.start;
+                    short || object.size.is_some_and(|size| size <= range.end)
+                }
                 IterationOrder::Backwards => range.start == 0,
             };
             rest = self.join(rest, object.body);
             match self.take_all(&mut rest, filling, &mut any) {
-                Some(Outcome::Done) if object_ends && rest.is_empty() => return Outcome::Ended,
+                Some(Outcome::Done) if self.ends_at(&rest, filling, object_ends) => return Outcome::Ended,
+                Some(Outcome::Gone) if !any && self.is_header(&rest) => return Outcome::Ended,
                 Some(outcome) => return outcome,
                 None if !object_ends => {}
-                None if rest.is_empty() && any => return Outcome::Ended,
+                None if any && self.ends_at(&rest, filling, true) => return Outcome::Ended,
+                None if self.is_header(&rest) => return Outcome::Ended,
                 None => return Outcome::Gone,
             }
             self.ask = self.length_of_next(&rest).unwrap_or(self.ask).max(MIN_ASK_BYTES);
@@ -225,19 +237,14 @@ impl Frames {
     /// Takes the blocks at hand; `None` where more bytes are needed.
     fn take_all(&mut self, rest: &mut Bytes, filling: &mut Filling, any: &mut bool) -> Option<Outcome> {
         loop {
-            let decoded = match self.order {
-                IterationOrder::Forwards => Block::decode_first(rest, self.owner),
-                IterationOrder::Backwards => Block::decode_last(rest, self.owner),
-            };
             // In front of the first block there is a header, and behind a commit's own blocks its carried ones.
             let other = if *any { Outcome::Ended } else { Outcome::Gone };
-            let block = match decoded {
+            let block = match self.next_block(rest) {
                 Ok(Some(block)) => block,
                 Ok(None) => return None,
                 Err(_) => return Some(other),
             };
-            let next = filling.next();
-            if next < block.first || next - block.first >= u64::from(block.count) {
+            if !holds(&block, filling.next()) {
                 return Some(other);
             }
             let Ok(items) = block.items() else { return Some(Outcome::Gone) };
@@ -271,6 +278,29 @@ impl Frames {
                 return Some(Outcome::Gone);
             }
         }
+    }
+
+    fn next_block(&self, rest: &Bytes) -> Result<Option<Block>, Malformed> {
+        match self.order {
+            IterationOrder::Forwards => Block::decode_first(rest, self.owner),
+            IterationOrder::Backwards => Block::decode_last(rest, self.owner),
+        }
+    }
+
+    /// Whether no block with the next item follows, as far as can be told from the bytes at hand.
+    fn ends_at(&self, rest: &Bytes, filling: &Filling, object_ends: bool) -> bool {
+        match self.next_block(rest) {
+            Ok(Some(block)) => !holds(&block, filling.next()),
+            Ok(None) => object_ends,
+            Err(_) => true,
+        }
+    }
+
+    /// Whether the bytes are the header of the very commit: backwards it ends there.
+    fn is_header(&self, rest: &Bytes) -> bool {
+        self.order == IterationOrder::Backwards
+            && rest.len() as u64 == self.position()
+            && CommitHeader::decode(rest, &self.list).is_ok_and(|header| header.owner() == self.owner)
     }
 
     /// What is missing of the block of which there is only a part.

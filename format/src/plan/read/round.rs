@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
+use super::Miss;
 use super::filling::{Filling, Want};
 use super::view::{OpenedCommit, View};
-use super::Miss;
 use crate::error::CorruptObject;
 use crate::item::IterationOrder;
 use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, WHOLE_COMMIT_BYTES};
@@ -16,7 +16,7 @@ use crate::wire::head::{IndexEntry, Source};
 use crate::wire::identity::{BlockOwner, CommitIdentity};
 
 /// How far a scan may read ahead of the page.
-pub(super) const READ_AHEAD_BYTES: u64 = 1 << 20;
+pub(in crate::plan) const READ_AHEAD_BYTES: u64 = 1 << 20;
 /// Stored bytes that one round may ask for, one block aside.
 const MAX_ROUND_BYTES: u64 = 16 << 20;
 
@@ -89,9 +89,7 @@ impl Part {
         match self {
             _ if self.is_local() => None,
             Self::Blocks(part) => Some(view.get(part.object.clone(), part.range, part.cache)),
-            Self::Commit(part) => {
-                Some(view.get(part.object.clone(), ByteRange::new(0, part.length), Cache::Etag))
-            }
+            Self::Commit(part) => Some(view.get(part.object.clone(), ByteRange::new(0, part.length), Cache::Etag)),
         }
     }
 
@@ -114,7 +112,9 @@ fn received(part: &Part, answer: Option<Answer>, filling: &mut Filling) -> Resul
         _ if rules::kept(Rule::ReadMissing) => Err(Miss::Gone { object: part.object().to_owned() }),
         _ => {
             let (first, end) = match part {
-                Part::Blocks(part) => (part.blocks.first().map(|block| block.first), part.blocks.last().map(BlockEntry::end)),
+                Part::Blocks(part) => {
+                    (part.blocks.first().map(|block| block.first), part.blocks.last().map(BlockEntry::end))
+                }
                 Part::Commit(part) => (Some(part.entry.run.first), Some(part.entry.run.end())),
             };
             let passed = if filling.order() == IterationOrder::Forwards { end } else { first };
@@ -190,8 +190,14 @@ fn unchecked_part(
         return Directory::of_commit(view, &commit.header, &commit.body, false).part(order, next, want, 0, false);
     }
     let (run, length) = (entry.run, entry.length);
-    let entry =
-        TableEntry { commit, run, carry_first: run.first, header_length: entry.header_length, own_length: length, length };
+    let entry = TableEntry {
+        commit,
+        run,
+        carry_first: run.first,
+        header_length: entry.header_length,
+        own_length: length,
+        length,
+    };
     let object = view.list.commit(commit.seq);
     let part = CommitPart { object, entry, length, rule: Rule::ReadMatchesIndex };
     Some((Part::Commit(part), run.first, run.end(), 0))
@@ -237,7 +243,8 @@ fn part_of_table(
         (entry.carry_first, entry.length)
     };
     let length = if length <= WHOLE_COMMIT_BYTES { length } else { MAX_HEADER_BYTES as u64 };
-    let part = CommitPart { object: view.list.commit(entry.commit.seq), entry: *entry, length, rule: Rule::ReadMatchesTable };
+    let part =
+        CommitPart { object: view.list.commit(entry.commit.seq), entry: *entry, length, rule: Rule::ReadMatchesTable };
     let average = entry.run.value_bytes / entry.run.count.max(1);
     Some((Part::Commit(part), first, entry.run.end(), average))
 }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::Miss;
 use super::bound::Bound;
 use super::filling::{Filling, Probe};
 use super::view::View;
-use super::Miss;
 use crate::item::{ItemFilter, IterationOrder};
 use crate::limits::{MAX_HEADER_BYTES, WHOLE_COMMIT_BYTES};
 use crate::plan::{Answer, ByteRange, Cache};
@@ -34,9 +34,10 @@ pub(super) async fn seek(view: &mut View, filter: &ItemFilter, filling: &mut Fil
     };
     // The strictest counts: of several windows the one furthest in this order. Windows are parts of the same blocks
     // and commits, so they are equal or have nothing in common.
+    let windows = found.iter().map(|(window, _)| window.clone());
     let strictest = match order {
-        IterationOrder::Forwards => found.iter().map(|(window, _)| window.clone()).max_by_key(|window| window.start),
-        IterationOrder::Backwards => found.iter().map(|(window, _)| window.clone()).min_by_key(|window| window.start),
+        IterationOrder::Forwards => windows.max_by_key(|window| (window.start, window.end)),
+        IterationOrder::Backwards => windows.min_by_key(|window| (window.start, window.end)),
     };
     let Some(window) = strictest else {
         filling.move_to(beyond, limit, None);
@@ -115,7 +116,10 @@ async fn window_in_table(
         return Ok(narrow(&newest.carried_blocks, &entry.run, bound));
     }
     if entry.own_length <= WHOLE_COMMIT_BYTES {
-        return Ok(entry.run.first..entry.run.end());
+        return Ok(whole(&entry.run, bound));
+    }
+    if whole(&entry.run, bound).is_empty() {
+        return Ok(whole(&entry.run, bound));
     }
     let opened = match view.opened(entry.commit.seq) {
         Some(opened) => opened.clone(),
@@ -131,9 +135,17 @@ async fn window_in_table(
     Ok(narrow(&opened.header.own_blocks, &entry.run, bound))
 }
 
+/// A run in which the bound is reached, and not before; nothing of it where its first item must be the one.
+fn whole(run: &Run, bound: Bound) -> Range<u64> {
+    if bound.met_by_all_from(run.min_timestamp) { run.first..run.first } else { run.first..run.end() }
+}
+
 /// The part of a run in which the bound is reached, by its blocks. The bound is not reached before the run.
 fn narrow(blocks: &[BlockEntry], run: &Run, bound: Bound) -> Range<u64> {
-    let whole = run.first..run.end();
+    let whole = whole(run, bound);
+    if whole.is_empty() {
+        return whole;
+    }
     let before_run = blocks.partition_point(|block| block.end() <= run.first);
     let blocks = blocks.get(before_run..).unwrap_or_default();
     let number = blocks.partition_point(|block| !bound.reached(block.running_max_timestamp, block.next_nonce));

@@ -216,7 +216,8 @@ pub(crate) fn expected(items: &[Item], start: u64, order: IterationOrder, filter
         }
         IterationOrder::Backwards => {
             let timestamp = filter.start_timestamp.map_or(end, |start| first(&|item| item.timestamp > start));
-            let nonce = filter.start_nonce.map_or(end, |start| first(&|item| item.nonce.is_some_and(|own| own > start)));
+            let nonce =
+                filter.start_nonce.map_or(end, |start| first(&|item| item.nonce.is_some_and(|own| own > start)));
             let offset = filter.start_offset.map_or(end, |start| start.saturating_add(1).min(end));
             (start..timestamp.min(nonce).min(offset)).rev().collect()
         }

@@ -137,7 +137,10 @@ fn plain(count: u64, value_bytes: usize) -> Vec<Item> {
         nonce: Some(u128::from(offset) * 2),
         // Does not compress.
         value: (0..value_bytes as u64)
-            .map(|at| (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(at.wrapping_mul(0xd134_2543_de82_ef95)) >> 29) as u8)
+            .map(|at| {
+                (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(at.wrapping_mul(0xd134_2543_de82_ef95)) >> 29)
+                    as u8
+            })
             .collect::<Vec<u8>>()
             .into(),
     };
@@ -175,6 +178,9 @@ fn a_cold_page_takes_four_requests_from_any_start_in_either_order() {
                 assert_eq!(page.items[0].offset, position);
                 let last = page.items.last().unwrap().offset;
                 let crosses = usize::from(last / 1_000 != position / 1_000);
+                // Whether the first item of the next object has a nonce is seen in that object alone.
+                let beside = order == IterationOrder::Backwards && filter.start_nonce.is_some();
+                let crosses = crosses + usize::from(beside && (position + 1) % 1_000 == 0);
                 let counts = store.counts();
                 assert!(counts.lists + counts.gets <= 4 + crosses, "{counts:?} for {filter:?} {order:?}");
             }

@@ -55,11 +55,7 @@ impl View {
     /// The view of a Load.
     pub(super) fn of_snapshot(port: &Port, list: &ListName, snapshot: Snapshot) -> Self {
         let index = snapshot.header.index;
-        Self {
-            newest: Some(snapshot.header),
-            newest_body: snapshot.body,
-            ..Self::of_index(port, list, index)
-        }
+        Self { newest: Some(snapshot.header), newest_body: snapshot.body, ..Self::of_index(port, list, index) }
     }
 
     /// The view of an index alone.

@@ -1,0 +1,121 @@
+//! Followers see every item once, in order, whatever happens to the list between their polls.
+
+use proptest::prelude::*;
+
+use super::follow::{FollowStart, Follower};
+use super::read::test_list::{Layout, create_keyspace, items, layouts, list_name};
+use super::test_store::TestStore;
+use crate::error::FormatError;
+use crate::item::Item;
+
+fn poll(store: &mut TestStore, follower: Follower) -> (Follower, Vec<Item>) {
+    let (follower, items) = store.run(follower.poll());
+    (follower, items.unwrap())
+}
+
+fn single_commits(count: usize, carried: usize) -> Layout {
+    Layout {
+        indexed: Vec::new(),
+        leaf_entries: 0,
+        dropped: 0,
+        commits: vec![(1, carried); count],
+        start: 0,
+        block_bytes: 1_000,
+        generation: 0,
+    }
+}
+
+fn plain(count: u64) -> Vec<Item> {
+    let item = |offset| Item { offset, timestamp: 5, nonce: None, value: format!("item {offset}").into() };
+    (0..count).map(item).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_item_is_seen_once(items in items(100), steps in prop::collection::vec((layouts(), 0usize..40, any::<bool>()), 1..5)) {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        let mut follower = Follower::new(list_name(), FollowStart::Offset(0));
+        let (mut seen, mut known, mut generation) = (Vec::new(), 0, 0);
+        for (layout, more, collected) in steps {
+            known = (known + more).min(items.len());
+            generation += 1;
+            if collected {
+                store.objects.retain(|name, _| name.ends_with("keyspace.json"));
+            }
+            Layout { generation, start: 0, ..layout }.write(&mut store, &items[..known]);
+            for _ in 0..20 {
+                let (next, items) = poll(&mut store, follower);
+                follower = next;
+                seen.extend(items);
+            }
+        }
+        prop_assert_eq!(seen, &items[..known]);
+    }
+}
+
+#[test]
+fn nothing_new_takes_one_get_and_every_sixteenth_time_a_list() {
+    let mut store = TestStore::default();
+    single_commits(3, 0).write(&mut store, &plain(3));
+    let (mut follower, items) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+    assert_eq!((items.len(), follower.next_offset()), (0, Some(3)));
+    store.forget();
+    for _ in 0..32 {
+        follower = poll(&mut store, follower).0;
+    }
+    assert_eq!((store.counts().gets, store.counts().lists, store.bytes), (30, 2, 0));
+}
+
+#[test]
+fn a_commit_that_is_added_is_seen_at_once_and_many_at_once_by_the_newest() {
+    let mut store = TestStore::default();
+    let items = plain(60);
+    single_commits(3, 100).write(&mut store, &items[..3]);
+    let (follower, _) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+    single_commits(4, 100).write(&mut store, &items[..4]);
+    store.forget();
+    let (mut follower, seen) = poll(&mut store, follower);
+    assert_eq!(seen, items[3..4]);
+    assert_eq!((store.counts().gets, store.counts().lists), (2, 0));
+
+    single_commits(60, 100).write(&mut store, &items);
+    store.forget();
+    let mut seen = Vec::new();
+    while seen.len() < 56 {
+        let (next, more) = poll(&mut store, follower);
+        follower = next;
+        seen.extend(more);
+    }
+    assert_eq!(seen, items[4..]);
+    assert!(store.counts().gets <= 4 && store.counts().lists == 1, "{:?}", store.counts());
+}
+
+#[test]
+fn a_list_of_another_session_or_collected_commits_is_loaded_anew() {
+    let mut store = TestStore::default();
+    let items = plain(5);
+    single_commits(3, 0).write(&mut store, &items[..3]);
+    let (follower, _) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+    store.objects.clear();
+    Layout { generation: 1, ..single_commits(5, 0) }.write(&mut store, &items);
+    // The next commit's name is empty: only a Load finds out.
+    let (follower, seen) = poll(&mut store, follower);
+    assert_eq!(seen, []);
+    let (_, seen) = poll(&mut store, follower.reload());
+    assert_eq!(seen, items[3..]);
+}
+
+#[test]
+fn a_keyspace_that_does_not_exist_is_an_error_and_the_follower_goes_on() {
+    let mut store = TestStore::default();
+    let (follower, outcome) = store.run(Follower::new(list_name(), FollowStart::End).poll());
+    assert_eq!(outcome, Err(FormatError::KeyspaceNotFound { keyspace: "space".to_owned() }));
+    create_keyspace(&mut store);
+    let (follower, seen) = poll(&mut store, follower);
+    assert_eq!(seen, []);
+    single_commits(2, 0).write(&mut store, &plain(2));
+    assert_eq!(poll(&mut store, follower).1, plain(2));
+}
