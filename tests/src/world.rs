@@ -118,6 +118,12 @@ impl World {
         appended(Actor::new(plan).finish(self).expect("append"))
     }
 
+    /// Appends values without nonce; what went wrong where it fails.
+    pub fn try_append(&mut self, session: Session, values: &[&str]) -> Result<(Session, u64), String> {
+        let appending = Actor::new(session.append(insertions(values), NOW)).try_finish(self);
+        Ok(appended(appending.ok_or("the append is stuck")?.map_err(|error| error.to_string())?))
+    }
+
     /// Appends one commit for each value.
     pub fn append_each(&mut self, mut session: Session, values: &[&str]) -> Session {
         for value in values {
