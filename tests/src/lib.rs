@@ -4,6 +4,7 @@ pub mod explorer;
 pub mod history;
 pub mod model_run;
 pub mod seeded;
+pub mod stage;
 pub mod vec_model;
 pub mod workload;
 pub mod world;
