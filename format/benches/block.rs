@@ -87,7 +87,8 @@ fn ratios_to_copying() {
 }
 
 fn pairs(mut one: impl FnMut(), mut other: impl FnMut()) -> Vec<(Duration, Duration)> {
-    (one(), other());
+    one();
+    other();
     (0..PAIRS).map(|_| (time(&mut one), time(&mut other))).collect()
 }
 
@@ -116,9 +117,7 @@ fn print_pairs(what: &str, pairs: &[(Duration, Duration)], bytes: usize) {
 fn sizes_and_speeds() {
     let items = items();
     let value_bytes: usize = items.iter().map(|item| item.value.len()).sum();
-    println!(
-        "codec, plain block size: stored / value bytes, encode GB/s, decode GB/s, decode of one block"
-    );
+    println!("codec, plain block size: stored / value bytes, encode GB/s, decode GB/s, decode of one block");
     let mut stored = Vec::new();
     let mut read = Vec::new();
     for codec in CODECS {
@@ -126,8 +125,7 @@ fn sizes_and_speeds() {
             let options = BlockOptions { codec, plain_bytes: kibibytes << 10 };
             let mut entries = encode(&items, &options, &mut stored);
             let mut encoding = || entries = encode(black_box(&items), &options, &mut stored);
-            let encode_times =
-                sorted((0..PAIRS).map(|_| gigabytes(value_bytes, time(&mut encoding))));
+            let encode_times = sorted((0..PAIRS).map(|_| gigabytes(value_bytes, time(&mut encoding))));
             let bytes = Bytes::from(stored.clone());
             let mut decoding = || decode(black_box(&bytes), &entries, &mut read);
             let decode_times = sorted((0..PAIRS).map(|_| time(&mut decoding).as_secs_f64()));

@@ -15,11 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, bytes) in list::objects(None) {
         let path = folder.join(name);
         if path.exists() {
-            return Err(format!(
-                "{} is there already: golden files are not rewritten",
-                path.display()
-            )
-            .into());
+            return Err(format!("{} is there already: golden files are not rewritten", path.display()).into());
         }
         std::fs::create_dir_all(path.parent().ok_or("a name without a folder")?)?;
         std::fs::write(&path, bytes)?;

@@ -162,8 +162,7 @@ impl S3StoreConfig {
     }
 
     fn validate_credentials(&self) -> Result<(), ConfigError> {
-        if let (Some(session), Some(security)) =
-            (set(&self.session_token), set(&self.security_token))
+        if let (Some(session), Some(security)) = (set(&self.session_token), set(&self.security_token))
             && session != security
         {
             return Err(ConfigError::DifferentTokens);
@@ -179,8 +178,7 @@ impl S3StoreConfig {
         if self.anonymous && (id || set(&self.profile).is_some()) {
             return Err(ConfigError::AnonymousWithCredentials);
         }
-        let any =
-            id || self.anonymous || self.use_default_credentials || set(&self.profile).is_some();
+        let any = id || self.anonymous || self.use_default_credentials || set(&self.profile).is_some();
         if any { Ok(()) } else { Err(ConfigError::NoCredentials) }
     }
 
@@ -190,12 +188,7 @@ impl S3StoreConfig {
             ("max_cached_keys", self.max_cached_keys as u64, 1, u64::MAX),
             ("compact_items_threshold", self.compact_items_threshold, 1, u64::MAX),
             ("compact_size_threshold", self.compact_size_threshold, 1, u64::MAX),
-            (
-                "compact_objects_threshold",
-                self.compact_objects_threshold,
-                1,
-                MAX_TABLE_ENTRIES as u64,
-            ),
+            ("compact_objects_threshold", self.compact_objects_threshold, 1, MAX_TABLE_ENTRIES as u64),
             ("carry_bytes", self.carry_bytes as u64, 0, MAX_CARRY_BYTES as u64),
         ];
         for (setting, value, least, most) in limits {
@@ -214,9 +207,7 @@ fn set(setting: &Option<String>) -> Option<&str> {
 
 fn is_endpoint(endpoint: &str) -> bool {
     let host = endpoint.strip_prefix("https://").or(endpoint.strip_prefix("http://"));
-    host.is_some_and(|host| {
-        !host.is_empty() && !host.starts_with('/') && !host.contains(['@', '?', '#', ' '])
-    })
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !host.contains(['@', '?', '#', ' ']))
 }
 
 impl fmt::Debug for S3StoreConfig {
@@ -228,11 +219,7 @@ impl fmt::Debug for S3StoreConfig {
             .field("bucket_name", &self.bucket_name)
             .field(
                 "endpoint",
-                &self.endpoint.as_deref().map(
-                    |endpoint| {
-                        if is_endpoint(endpoint) { endpoint } else { "***" }
-                    },
-                ),
+                &self.endpoint.as_deref().map(|endpoint| if is_endpoint(endpoint) { endpoint } else { "***" }),
             )
             .field("region", &self.region)
             .field("path_style", &self.path_style)
@@ -272,9 +259,7 @@ pub enum ConfigError {
         bucket: String,
     },
     /// A bucket with a slash in it.
-    #[error(
-        "bucket_name `{bucket}` has a `/` in it: give the bucket alone, and the rest as object_prefix"
-    )]
+    #[error("bucket_name `{bucket}` has a `/` in it: give the bucket alone, and the rest as object_prefix")]
     BucketName {
         /// The bucket.
         bucket: String,
@@ -288,9 +273,7 @@ pub enum ConfigError {
     )]
     Endpoint,
     /// Two tokens that differ.
-    #[error(
-        "session_token and security_token differ: they are two names of one setting, set only one"
-    )]
+    #[error("session_token and security_token differ: they are two names of one setting, set only one")]
     DifferentTokens,
     /// Static credentials of which a part is missing.
     #[error("static credentials are incomplete: {missing} is not set")]
@@ -302,9 +285,7 @@ pub enum ConfigError {
     #[error("anonymous is set together with keys or a profile: set only one of them")]
     AnonymousWithCredentials,
     /// Nowhere to take credentials from.
-    #[error(
-        "no credentials: set access_key and secret_key, a profile, use_default_credentials or anonymous"
-    )]
+    #[error("no credentials: set access_key and secret_key, a profile, use_default_credentials or anonymous")]
     NoCredentials,
     /// A number beyond its limits.
     #[error("{setting} is {value}: it must be between {least} and {most}")]
@@ -343,22 +324,10 @@ mod tests {
         assert_eq!(refused(|config| config.bucket_name.clear()), ConfigError::MissingBucket);
         let directory = refused(|config| config.bucket_name = "b--use1-az4--x-s3".to_owned());
         assert!(matches!(directory, ConfigError::DirectoryBucket { .. }));
-        assert!(matches!(
-            refused(|config| config.bucket_name = "b/p".to_owned()),
-            ConfigError::BucketName { .. }
-        ));
-        assert!(matches!(
-            refused(|config| config.object_prefix = "/".to_owned()),
-            ConfigError::Prefix(_)
-        ));
+        assert!(matches!(refused(|config| config.bucket_name = "b/p".to_owned()), ConfigError::BucketName { .. }));
+        assert!(matches!(refused(|config| config.object_prefix = "/".to_owned()), ConfigError::Prefix(_)));
         assert_eq!(refused(|config| config.region.clear()), ConfigError::MissingRegion);
-        for endpoint in [
-            "localhost:9000",
-            "ftp://host",
-            "https://",
-            "https://user:secret@host",
-            "http://host?a",
-        ] {
+        for endpoint in ["localhost:9000", "ftp://host", "https://", "https://user:secret@host", "http://host?a"] {
             assert_eq!(refused(|config| config.endpoint = some(endpoint)), ConfigError::Endpoint);
         }
         let missing_secret = refused(|config| config.access_key = some("AKIA"));
@@ -369,10 +338,7 @@ mod tests {
             (config.session_token, config.security_token) = (some("one"), some("other"));
         });
         assert_eq!(different, ConfigError::DifferentTokens);
-        assert_eq!(
-            refused(|config| config.use_default_credentials = false),
-            ConfigError::NoCredentials
-        );
+        assert_eq!(refused(|config| config.use_default_credentials = false), ConfigError::NoCredentials);
         let both = refused(|config| (config.anonymous, config.profile) = (true, some("dev")));
         assert_eq!(both, ConfigError::AnonymousWithCredentials);
         let changes: [fn(&mut S3StoreConfig); 7] = [
@@ -391,13 +357,8 @@ mod tests {
 
     #[test]
     fn one_token_under_either_name() {
-        let keys = S3StoreConfig {
-            access_key: some("a"),
-            secret_key: some("b"),
-            ..S3StoreConfig::new("bucket")
-        };
-        let security =
-            S3StoreConfig { security_token: some("t"), session_token: some(""), ..keys.clone() };
+        let keys = S3StoreConfig { access_key: some("a"), secret_key: some("b"), ..S3StoreConfig::new("bucket") };
+        let security = S3StoreConfig { security_token: some("t"), session_token: some(""), ..keys.clone() };
         assert_eq!((security.validate(), security.token()), (Ok(()), Some("t")));
         let same = S3StoreConfig { session_token: some("t"), ..security };
         assert_eq!((same.validate(), same.token()), (Ok(()), Some("t")));
@@ -423,13 +384,8 @@ mod tests {
     #[test]
     fn settings_are_read_with_defaults_and_without_typing_errors() {
         let read: S3StoreConfig =
-            serde_json::from_str(r#"{"bucket_name":"b","checksums":"always","codec":"lz4"}"#)
-                .unwrap();
-        let expected = S3StoreConfig {
-            checksums: Checksums::Always,
-            codec: Codec::Lz4,
-            ..S3StoreConfig::new("b")
-        };
+            serde_json::from_str(r#"{"bucket_name":"b","checksums":"always","codec":"lz4"}"#).unwrap();
+        let expected = S3StoreConfig { checksums: Checksums::Always, codec: Codec::Lz4, ..S3StoreConfig::new("b") };
         assert_eq!(read, expected);
         assert!(serde_json::from_str::<S3StoreConfig>(r#"{"bucket":"b"}"#).is_err());
     }

@@ -26,9 +26,7 @@ pub enum NameError {
         limit: usize,
     },
     /// A prefix with other characters than `A-Z a-z 0-9 - _ . /`, with an empty part or `.` or `..`, or too long.
-    #[error(
-        "the object prefix `{prefix}` is not usable ({reason}): use at most {limit} bytes of A-Z a-z 0-9 - _ . /"
-    )]
+    #[error("the object prefix `{prefix}` is not usable ({reason}): use at most {limit} bytes of A-Z a-z 0-9 - _ . /")]
     Prefix {
         /// The prefix, cut to its first 64 characters.
         prefix: String,
@@ -41,9 +39,7 @@ pub enum NameError {
 
 /// An object whose bytes are not what the format says.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "object `{object}` is corrupt: {reason}. It was damaged or written by something else; nothing of it was used"
-)]
+#[error("object `{object}` is corrupt: {reason}. It was damaged or written by something else; nothing of it was used")]
 pub struct CorruptObject {
     /// The object's full name.
     pub object: String,

@@ -28,9 +28,7 @@ impl Prefix {
     /// [`NameError::Prefix`] for other characters than `A-Z a-z 0-9 - _ . /`, an empty, `.` or `..` part, or more than
     /// [`MAX_PREFIX_BYTES`] bytes.
     pub fn new(prefix: &str) -> Result<Self, NameError> {
-        let refuse = |reason| {
-            Err(NameError::Prefix { prefix: shorten(prefix), reason, limit: MAX_PREFIX_BYTES })
-        };
+        let refuse = |reason| Err(NameError::Prefix { prefix: shorten(prefix), reason, limit: MAX_PREFIX_BYTES });
         if prefix.is_empty() {
             return Ok(Self::default());
         }
@@ -279,8 +277,7 @@ pub fn lists_prefix(prefix: &Prefix, keyspace: &KeyspaceName) -> String {
 /// assert_eq!(unescape("a~20b~7E").as_deref(), Some("a b~"));
 /// ```
 pub fn escape(name: &str) -> String {
-    const HEX: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     let whole = name == "." || name == "..";
     let mut escaped = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -336,8 +333,7 @@ fn shorten(name: &str) -> String {
 
 /// Exactly `length` lower-case hex digits.
 fn parse_hex(digits: &str, length: usize) -> Option<u128> {
-    let strict = digits.len() == length
-        && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let strict = digits.len() == length && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if strict { u128::from_str_radix(digits, 16).ok() } else { None }
 }
 
@@ -392,27 +388,17 @@ mod tests {
         let error = KeyName::new(&"ü".repeat(43)).unwrap_err();
         assert!(matches!(error, NameError::TooLong { bytes: 258, limit: 255, .. }), "{error}");
         let list = ListName::new(&Prefix::default(), "k", "l").unwrap();
-        for foreign in [
-            "k/lists/l/log/",
-            "k/lists/l/log/FFFFFFFFFFFFFFFF",
-            "k/lists/l2/log/ffffffffffffffff",
-            "é",
-        ] {
+        for foreign in ["k/lists/l/log/", "k/lists/l/log/FFFFFFFFFFFFFFFF", "k/lists/l2/log/ffffffffffffffff", "é"] {
             assert_eq!(list.parse_commit(foreign), None, "{foreign}");
         }
-        assert_eq!(
-            list.keyspace_object(),
-            keyspace_object(&Prefix::default(), &KeyspaceName::new("k").unwrap())
-        );
+        assert_eq!(list.keyspace_object(), keyspace_object(&Prefix::default(), &KeyspaceName::new("k").unwrap()));
     }
 
     #[test]
     fn prefixes() {
         assert_eq!(Prefix::new("").unwrap().as_str(), "");
         assert_eq!(Prefix::new("a/b.c/").unwrap().as_str(), "a/b.c/");
-        for refused in
-            ["/", "/a", "a//", "a/../b", "./a", "ü", "a b", "a~b", &"a".repeat(MAX_PREFIX_BYTES)]
-        {
+        for refused in ["/", "/a", "a//", "a/../b", "./a", "ü", "a b", "a~b", &"a".repeat(MAX_PREFIX_BYTES)] {
             assert!(matches!(Prefix::new(refused), Err(NameError::Prefix { .. })), "{refused}");
         }
         // The longest object name stays within what S3 takes.

@@ -93,10 +93,7 @@ fn a_segment_says_what_its_index_entry_says() {
     let entry = leaf().entries.remove(0);
     let body = read(&entry.name(&list::name()));
     let header = SegmentHeader::decode(&body, &list::name().hash()).unwrap();
-    assert_eq!(
-        (header.run, &header.blocks, header.length()),
-        (entry.run, &entry.blocks, entry.length)
-    );
+    assert_eq!((header.run, &header.blocks, header.length()), (entry.run, &entry.blocks, entry.length));
     assert!(header.blocks.len() > 1);
 }
 
@@ -107,8 +104,7 @@ fn the_ledger_has_every_handover() {
     let page = read(&list::name().index_page(reference.id));
     let ledger = LedgerPage::decode(&page, &list::name().hash(), reference.id).unwrap();
     let handovers: Vec<_> = ledger.handovers.into_iter().chain(head.handovers).collect();
-    let expected = [(0, list::SESSION_A), (2, list::SESSION_B)]
-        .map(|(seq, session)| Handover { seq, session });
+    let expected = [(0, list::SESSION_A), (2, list::SESSION_B)].map(|(seq, session)| Handover { seq, session });
     assert_eq!(handovers, expected);
 }
 
@@ -117,10 +113,7 @@ fn the_keyspace_and_the_tokens_are_read() {
     let list = list::name();
     let name = list.keyspace_object();
     let keyspace = KeyspaceObject::decode(&read(&name), &name).unwrap();
-    assert_eq!(
-        (keyspace.keyspace.as_str(), keyspace.created_timestamp),
-        ("flights", 1_357_000_000_000)
-    );
+    assert_eq!((keyspace.keyspace.as_str(), keyspace.created_timestamp), ("flights", 1_357_000_000_000));
 
     let segment = read(&leaf().entries[0].name(&list));
     let segment = SegmentHeader::decode(&segment, &list.hash()).unwrap();
@@ -161,13 +154,8 @@ fn the_examples_of_the_specification_are_these_files() {
             let (offset, rest) = line.split_once("  ").expect("an offset and bytes");
             let offset = usize::from_str_radix(offset, 16).expect("a hexadecimal offset");
             let hex = rest.split('|').next().unwrap_or_default();
-            let expected: Vec<_> =
-                hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
-            assert_eq!(
-                bytes.get(offset..offset + expected.len()),
-                Some(&expected[..]),
-                "{file}: {line}"
-            );
+            let expected: Vec<_> = hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            assert_eq!(bytes.get(offset..offset + expected.len()), Some(&expected[..]), "{file}: {line}");
         }
     }
     assert!(files.len() >= 3, "the specification has examples");

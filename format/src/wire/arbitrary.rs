@@ -40,8 +40,7 @@ fn value() -> impl Strategy<Value = Bytes> {
 
 /// Items that follow `before`.
 pub fn items(before: Run, count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Item>> {
-    let nonce_step =
-        prop_oneof![3 => Just(None), 3 => Just(Some(0)), 2 => (0..1u128 << 30).prop_map(Some)];
+    let nonce_step = prop_oneof![3 => Just(None), 3 => Just(Some(0)), 2 => (0..1u128 << 30).prop_map(Some)];
     // Mostly one kind of nonce in a list, as in practice; sometimes mixed.
     let kind = 0..3u8;
     let item = (timestamp(), nonce_step, value());
@@ -63,9 +62,7 @@ pub fn items(before: Run, count: std::ops::Range<usize>) -> impl Strategy<Value 
     })
 }
 
-pub fn items_after_any_state(
-    count: std::ops::Range<usize>,
-) -> impl Strategy<Value = (Run, Vec<Item>)> {
+pub fn items_after_any_state(count: std::ops::Range<usize>) -> impl Strategy<Value = (Run, Vec<Item>)> {
     state().prop_flat_map(move |before| (Just(before), items(before, count.clone())))
 }
 
@@ -93,11 +90,7 @@ pub fn object_id() -> impl Strategy<Value = ObjectId> {
 }
 
 /// Runs that follow one another from `before` on.
-pub fn runs(
-    before: Run,
-    least_items: u64,
-    count: std::ops::Range<usize>,
-) -> impl Strategy<Value = Vec<Run>> {
+pub fn runs(before: Run, least_items: u64, count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Run>> {
     let part = (least_items..1_000, timestamp(), timestamp(), 0..1u128 << 20, 0..1u64 << 30);
     prop::collection::vec(part, count).prop_map(move |parts| {
         let mut before = before;
@@ -124,10 +117,7 @@ pub fn runs(
 }
 
 /// Index entries that follow `before`, with the directories of real blocks.
-pub fn entries(
-    before: Run,
-    count: std::ops::Range<usize>,
-) -> impl Strategy<Value = Vec<IndexEntry>> {
+pub fn entries(before: Run, count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<IndexEntry>> {
     let part = (object_id(), identity(0), any::<[bool; 2]>(), 100..600u32);
     let parts = prop::collection::vec((part, 1..12usize), count);
     (parts, items(before, 150..151), options()).prop_map(move |(parts, items, options)| {

@@ -195,8 +195,7 @@ impl Columns {
 
     /// What the block takes so far, at most.
     fn plain_length(&self) -> usize {
-        let columns =
-            self.timestamps.len() + self.presence.len() + self.nonces.len() + self.lengths.len();
+        let columns = self.timestamps.len() + self.presence.len() + self.nonces.len() + self.lengths.len();
         16 + columns + self.value_bytes
     }
 
@@ -240,8 +239,7 @@ impl Columns {
 
     fn write_plain(&self, items: &[Item], out: &mut Vec<u8>) {
         let presence: &[u8] = if self.nonce_count == self.count { &[] } else { &self.presence };
-        let nonce_column =
-            if self.nonce_count == 0 { 0 } else { 1 + presence.len() + self.nonces.len() };
+        let nonce_column = if self.nonce_count == 0 { 0 } else { 1 + presence.len() + self.nonces.len() };
         out.put_varint(self.timestamps.len() as u64);
         out.put_varint(nonce_column as u64);
         out.put_varint(self.lengths.len() as u64);
@@ -331,8 +329,7 @@ impl Block {
         if count == 0 || count as usize > plain_length / 2 {
             return Err(Malformed::Corrupt("a block counts no items, or more than it holds"));
         }
-        let sized =
-            if codec == Codec::None { stored == plain_length } else { stored < plain_length };
+        let sized = if codec == Codec::None { stored == plain_length } else { stored < plain_length };
         if !sized {
             return Err(Malformed::Corrupt("the length of a block's data is wrong"));
         }
@@ -355,8 +352,7 @@ impl Block {
         let plain = compression::decompress(self.codec, &self.payload, self.plain_length)?;
         let mut reader = Reader::new(&plain);
         let sizes = [(); 3].map(|()| reader.varint_u32());
-        let [timestamps, nonces, lengths] =
-            sizes.map(|size| reader.take(size.map(|size| size as usize)?));
+        let [timestamps, nonces, lengths] = sizes.map(|size| reader.take(size.map(|size| size as usize)?));
         let mut timestamps = Reader::new(timestamps?);
         let mut nonces = NonceColumn::new(nonces?, self.count as usize)?;
         let mut lengths = Reader::new(lengths?);
@@ -450,8 +446,7 @@ pub fn decode_blocks(
 ) -> Result<(), Malformed> {
     let mut plain_length = 0;
     for entry in entries {
-        let frame = slice(object_part, base, entry)
-            .ok_or(Malformed::Corrupt("it ends before its blocks do"))?;
+        let frame = slice(object_part, base, entry).ok_or(Malformed::Corrupt("it ends before its blocks do"))?;
         let block = Block::decode(frame, owner)?;
         if (block.first, block.count) != (entry.first, entry.count) {
             return Err(Malformed::Corrupt("a block is not the one that its directory says"));

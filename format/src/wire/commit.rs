@@ -149,9 +149,7 @@ impl CommitHeader {
     fn before(&self) -> Run {
         match self.table.last() {
             Some(last) => last.run.after(),
-            None if self.run.count == 0
-                || self.run.running_max_timestamp > self.run.max_timestamp =>
-            {
+            None if self.run.count == 0 || self.run.running_max_timestamp > self.run.max_timestamp => {
                 Run::empty(self.run.first, self.run.running_max_timestamp, 0)
             }
             None => Run::empty(self.run.first, i64::MIN, 0),
@@ -161,17 +159,15 @@ impl CommitHeader {
     /// The carried items, as far as they are known: from the begin of the commit that the carry begins in, where the
     /// table has it.
     fn carried_run(&self, carried: &[Item]) -> (Run, Run) {
-        let known = self.table.iter().enumerate().find(|(_, entry)| {
-            entry.run.first <= self.carry_first && self.carry_first < entry.run.end()
-        });
+        let known = self
+            .table
+            .iter()
+            .enumerate()
+            .find(|(_, entry)| entry.run.first <= self.carry_first && self.carry_first < entry.run.end());
         let before = match known {
             Some((0, _)) | None => Run::empty(self.carry_first, i64::MIN, 0),
             Some((index, _)) => match self.table.get(index - 1) {
-                Some(entry) => Run::empty(
-                    self.carry_first,
-                    entry.run.running_max_timestamp,
-                    entry.run.next_nonce,
-                ),
+                Some(entry) => Run::empty(self.carry_first, entry.run.running_max_timestamp, entry.run.next_nonce),
                 None => Run::empty(self.carry_first, i64::MIN, 0),
             },
         };
@@ -213,11 +209,7 @@ impl CommitHeader {
         out.put_varint(self.totals.value_bytes);
         if has_timestamps {
             out.put_signed(self.totals.min_timestamp);
-            out.put_varint(
-                self.totals
-                    .max_timestamp
-                    .wrapping_sub(self.totals.min_timestamp) as u64,
-            );
+            out.put_varint(self.totals.max_timestamp.wrapping_sub(self.totals.min_timestamp) as u64);
         }
         if let Some(index) = &self.index {
             write_id(&index.id, out);
@@ -272,8 +264,8 @@ impl CommitHeader {
         }
         if let Some(last) = self.table.last() {
             let run = &last.run;
-            let grows = run.running_max_timestamp <= self.run.running_max_timestamp
-                && run.next_nonce <= self.run.next_nonce;
+            let grows =
+                run.running_max_timestamp <= self.run.running_max_timestamp && run.next_nonce <= self.run.next_nonce;
             if run.end() != self.run.first || !grows {
                 return corrupt("its table does not end where its own items begin");
             }
@@ -300,10 +292,7 @@ pub(super) fn write_items(run: &Run, blocks: &[BlockEntry], out: &mut Vec<u8>) {
 }
 
 /// Reads a run and its blocks, which lie from `position` on.
-pub(super) fn read_items(
-    position: u64,
-    mut section: Reader<'_>,
-) -> Result<(Run, Vec<BlockEntry>), Malformed> {
+pub(super) fn read_items(position: u64, mut section: Reader<'_>) -> Result<(Run, Vec<BlockEntry>), Malformed> {
     let reference = Run::read_state(&mut section)?;
     let run = Run::read_after(&reference, &mut section)?;
     let blocks = read_directory(&reference, &run, position, &mut section)?;
@@ -346,8 +335,7 @@ impl Manifest {
         if entries > MAX_TABLE_ENTRIES as u64 {
             return Err(Malformed::Corrupt("its table is longer than the format allows"));
         }
-        let covered =
-            commit.seq.checked_sub(entries).ok_or(Malformed::Corrupt("its C is negative"))?;
+        let covered = commit.seq.checked_sub(entries).ok_or(Malformed::Corrupt("its C is negative"))?;
         let start = section.varint()?;
         let flags = section.u8()?;
         if flags & !(HAS_TIMESTAMPS | HAS_INDEX) != 0 {
@@ -373,8 +361,7 @@ impl Manifest {
 
 impl Totals {
     /// Of no items.
-    pub const EMPTY: Self =
-        Self { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
+    pub const EMPTY: Self = Self { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
 }
 
 /// A commit ready to be PUT.
@@ -390,9 +377,7 @@ pub struct EncodedCommit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CommitTooLarge {
     /// Its header would not fit in what a reader asks for first.
-    #[error(
-        "the commit's header takes {bytes} bytes, {MAX_HEADER_BYTES} at most: the list must be compacted first"
-    )]
+    #[error("the commit's header takes {bytes} bytes, {MAX_HEADER_BYTES} at most: the list must be compacted first")]
     Header {
         /// Bytes it would take.
         bytes: usize,
@@ -424,8 +409,7 @@ pub fn encode_commit(
     let mut blocks = Vec::new();
     header.own_blocks = encode_blocks(owner, &header.before(), own, &own_options, 0, &mut blocks);
     let position = blocks.len() as u64;
-    header.carried_blocks =
-        encode_blocks(owner, &carried_before, carried, &carried_options, position, &mut blocks);
+    header.carried_blocks = encode_blocks(owner, &carried_before, carried, &carried_options, position, &mut blocks);
 
     let mut body = header.write(&carried_run);
     if body.len() > MAX_HEADER_BYTES {

@@ -57,33 +57,24 @@ pub(super) fn write_table(table: &[TableEntry], reference: &Run, out: &mut Vec<u
 }
 
 /// Reads the table of the commits in `covered..seq`, at most [`MAX_TABLE_ENTRIES`].
-pub(super) fn read_table(
-    covered: u64,
-    seq: u64,
-    mut section: Reader<'_>,
-) -> Result<Vec<TableEntry>, Malformed> {
+pub(super) fn read_table(covered: u64, seq: u64, mut section: Reader<'_>) -> Result<Vec<TableEntry>, Malformed> {
     const LENGTHS: Malformed = Malformed::Corrupt("a length in its table is impossible");
     let sessions = SessionTable::read(&mut section, MAX_TABLE_ENTRIES)?;
     let mut before = Run::read_state(&mut section)?;
     let mut next_put_id = 0u64;
-    let mut table =
-        Vec::with_capacity(usize::try_from(seq - covered).unwrap_or(0).min(MAX_TABLE_ENTRIES));
+    let mut table = Vec::with_capacity(usize::try_from(seq - covered).unwrap_or(0).min(MAX_TABLE_ENTRIES));
     for seq in covered..seq {
         let session_and_flags = section.varint()?;
         let put_id = next_put_id.wrapping_add(section.signed()? as u64);
         let run = Run::read_after(&before, &mut section)?;
         if run.count > MAX_COMMIT_ITEMS as u64 {
-            return Err(Malformed::Corrupt(
-                "a commit in its table has more items than the format allows",
-            ));
+            return Err(Malformed::Corrupt("a commit in its table has more items than the format allows"));
         }
         let carry_first = run.first.checked_sub(section.varint()?).ok_or(LENGTHS)?;
         let header_length = section.varint_u32()?;
         let own_length = u64::from(header_length).checked_add(section.varint()?).ok_or(LENGTHS)?;
         let length = own_length.checked_add(section.varint()?).ok_or(LENGTHS)?;
-        if header_length as usize > MAX_HEADER_BYTES
-            || (run.count == 0) != (own_length == u64::from(header_length))
-        {
+        if header_length as usize > MAX_HEADER_BYTES || (run.count == 0) != (own_length == u64::from(header_length)) {
             return Err(LENGTHS);
         }
         let commit = CommitIdentity {

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use super::Malformed;
 
 /// A block's compression.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Codec {
@@ -184,10 +182,7 @@ mod tests {
         assert!(stored.len() < 4_096);
         assert!(decompress(Codec::Zstd, &stored, 1_000).is_err());
         assert_eq!(portable::decompress(&stored, 1_000), None);
-        assert_eq!(
-            portable::decompress(&stored, 16 << 20).map(|plain| plain.len()),
-            Some(16 << 20)
-        );
+        assert_eq!(portable::decompress(&stored, 16 << 20).map(|plain| plain.len()), Some(16 << 20));
     }
 
     #[test]

@@ -7,8 +7,7 @@
 use super::Malformed;
 
 const SHORT: Malformed = Malformed::Corrupt("it ends in the middle of a number or a part");
-const LONG_NUMBER: Malformed =
-    Malformed::Corrupt("a number in it is too long or not in its shortest form");
+const LONG_NUMBER: Malformed = Malformed::Corrupt("a number in it is too long or not in its shortest form");
 
 /// A bounded read position in some bytes.
 #[derive(Debug, Clone)]
@@ -29,11 +28,7 @@ impl<'a> Reader<'a> {
 
     /// Refuses bytes that nothing has asked for.
     pub fn finish(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed::Corrupt("a part of it is longer than its content"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Corrupt("a part of it is longer than its content")) }
     }
 
     /// The next `length` bytes.

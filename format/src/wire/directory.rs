@@ -46,8 +46,7 @@ pub(super) fn read_directory(
         let left = run.end().checked_sub(state.first).ok_or(TILING)?;
         let first = state.first;
         let items = if index == count {
-            (state.running_max_timestamp, state.next_nonce) =
-                (run.running_max_timestamp, run.next_nonce);
+            (state.running_max_timestamp, state.next_nonce) = (run.running_max_timestamp, run.next_nonce);
             left
         } else {
             let items = reader.varint()?;

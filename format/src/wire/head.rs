@@ -17,9 +17,7 @@ pub use super::ledger::{Handover, LedgerReference};
 use super::ledger::{read_handovers, read_references, write_handovers, write_references};
 use super::preamble::{Header, HeaderWriter, Kind};
 use super::run::Run;
-use crate::limits::{
-    MAX_LEAF_ENTRIES, MAX_LEDGER_PAGES, MAX_OPEN_HANDOVERS, MAX_PAGE_BYTES, MAX_ROOT_ENTRIES,
-};
+use crate::limits::{MAX_LEAF_ENTRIES, MAX_LEDGER_PAGES, MAX_OPEN_HANDOVERS, MAX_PAGE_BYTES, MAX_ROOT_ENTRIES};
 
 const IDENTITY: u16 = 1;
 const LEAVES: u16 = 2;
@@ -62,9 +60,7 @@ pub struct HeadPage {
 
 /// An index page that would be larger than the format allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "an index page would hold {count} {what}, {limit} at most: the list cannot be indexed further"
-)]
+#[error("an index page would hold {count} {what}, {limit} at most: the list cannot be indexed further")]
 pub struct PageTooLarge {
     /// Of what there is too much.
     pub what: &'static str,
@@ -77,15 +73,13 @@ pub struct PageTooLarge {
 impl HeadPage {
     /// Offset of the first item in the index; `None` where it has no items.
     pub fn first_offset(&self) -> Option<u64> {
-        let first =
-            self.leaves.first().map(|leaf| &leaf.run).or(self.open.first().map(|entry| &entry.run));
+        let first = self.leaves.first().map(|leaf| &leaf.run).or(self.open.first().map(|entry| &entry.run));
         first.map(|run| run.first)
     }
 
     /// One after the last item in the index; `None` where it has no items.
     pub fn next_offset(&self) -> Option<u64> {
-        let last =
-            self.open.last().map(|entry| &entry.run).or(self.leaves.last().map(|leaf| &leaf.run));
+        let last = self.open.last().map(|entry| &entry.run).or(self.leaves.last().map(|leaf| &leaf.run));
         last.map(Run::end)
     }
 
@@ -128,16 +122,12 @@ impl HeadPage {
         let mut identity = check_page(&mut header, IDENTITY, bytes.len(), id)?;
         let before = Run::read_state(&mut identity)?;
         identity.finish()?;
-        let leaves =
-            header.take(LEAVES).map_or(Ok(Vec::new()), |section| read_leaves(&before, section))?;
+        let leaves = header.take(LEAVES).map_or(Ok(Vec::new()), |section| read_leaves(&before, section))?;
         let open_before = leaves.last().map_or(before, |leaf| leaf.run.after());
-        let open = header
-            .take(OPEN)
-            .map_or(Ok(Vec::new()), |section| read_entries(&open_before, section))?;
+        let open = header.take(OPEN).map_or(Ok(Vec::new()), |section| read_entries(&open_before, section))?;
         let ledger_pages = header.take(LEDGER_PAGES).map_or(Ok(Vec::new()), read_references)?;
-        let handovers = header
-            .take(HANDOVERS)
-            .map_or(Ok(Vec::new()), |section| read_handovers(MAX_OPEN_HANDOVERS, section))?;
+        let handovers =
+            header.take(HANDOVERS).map_or(Ok(Vec::new()), |section| read_handovers(MAX_OPEN_HANDOVERS, section))?;
         header.finish()?;
         Ok(Self { list: *list, id, before, leaves, open, ledger_pages, handovers })
     }
@@ -166,9 +156,8 @@ fn read_leaves(before: &Run, mut section: Reader<'_>) -> Result<Vec<LeafReferenc
         let length = section.varint()?;
         let entries = section.varint_u32()?;
         let run = Run::read_after(&before, &mut section)?;
-        let possible = run.count > 0
-            && length <= MAX_PAGE_BYTES
-            && (1..=MAX_LEAF_ENTRIES).contains(&(entries as usize));
+        let possible =
+            run.count > 0 && length <= MAX_PAGE_BYTES && (1..=MAX_LEAF_ENTRIES).contains(&(entries as usize));
         if !possible {
             return Err(Malformed::Corrupt("a reference to a leaf is impossible"));
         }
@@ -181,9 +170,7 @@ fn read_leaves(before: &Run, mut section: Reader<'_>) -> Result<Vec<LeafReferenc
 
 #[cfg(test)]
 mod tests {
-    use super::super::arbitrary::{
-        self, changes, entries, forged, list, no_damage_is_believed, object_id, runs,
-    };
+    use super::super::arbitrary::{self, changes, entries, forged, list, no_damage_is_believed, object_id, runs};
     use super::super::identity::SessionId;
     use super::*;
     use proptest::prelude::*;
@@ -197,14 +184,13 @@ mod tests {
     }
 
     fn page() -> impl Strategy<Value = HeadPage> {
-        let index = arbitrary::state()
-            .prop_flat_map(|before| (Just(before), leaves(before)))
-            .prop_flat_map(|(before, leaves)| {
+        let index = arbitrary::state().prop_flat_map(|before| (Just(before), leaves(before))).prop_flat_map(
+            |(before, leaves)| {
                 let open = leaves.last().map_or(before, |leaf| leaf.run.after());
                 (Just(before), Just(leaves), entries(open, 0..12))
-            });
-        let handovers =
-            prop::collection::btree_map(any::<u64>(), (0..5u128).prop_map(SessionId), 0..20);
+            },
+        );
+        let handovers = prop::collection::btree_map(any::<u64>(), (0..5u128).prop_map(SessionId), 0..20);
         let page = (object_id(), 0..9_000u64, 1..8_000u32);
         let ledger_pages = prop::collection::btree_map(any::<u64>(), page, 0..9);
         (index, handovers, ledger_pages, object_id()).prop_map(
@@ -216,17 +202,9 @@ mod tests {
                 open,
                 ledger_pages: ledger_pages
                     .into_iter()
-                    .map(|(first_seq, (id, length, count))| LedgerReference {
-                        id,
-                        length,
-                        first_seq,
-                        count,
-                    })
+                    .map(|(first_seq, (id, length, count))| LedgerReference { id, length, first_seq, count })
                     .collect(),
-                handovers: handovers
-                    .into_iter()
-                    .map(|(seq, session)| Handover { seq, session })
-                    .collect(),
+                handovers: handovers.into_iter().map(|(seq, session)| Handover { seq, session }).collect(),
             },
         )
     }
@@ -293,16 +271,9 @@ mod tests {
         let leaf_run = run(&before, 60);
         let entry_run = run(&leaf_run, 1);
         let owner = super::super::identity::BlockOwner([0; 8]);
-        let item =
-            crate::Item { offset: 100, timestamp: 3, nonce: None, value: Bytes::from("value") };
-        let blocks = super::super::block::encode_blocks(
-            owner,
-            &leaf_run,
-            &[item],
-            &Default::default(),
-            60,
-            &mut Vec::new(),
-        );
+        let item = crate::Item { offset: 100, timestamp: 3, nonce: None, value: Bytes::from("value") };
+        let blocks =
+            super::super::block::encode_blocks(owner, &leaf_run, &[item], &Default::default(), 60, &mut Vec::new());
         let id = ObjectId { x: 5, id: 6 };
         let page = HeadPage {
             list: list(),
@@ -319,9 +290,7 @@ mod tests {
             ledger_pages: vec![LedgerReference { id, length: 70, first_seq: 0, count: 1 }],
             handovers: vec![Handover { seq: 4, session: SessionId(1) }],
         };
-        no_damage_is_believed(&page.encode().unwrap(), |bytes| {
-            HeadPage::decode(bytes, &list(), id)
-        });
+        no_damage_is_believed(&page.encode().unwrap(), |bytes| HeadPage::decode(bytes, &list(), id));
     }
 
     #[test]
@@ -329,15 +298,7 @@ mod tests {
         let handovers = (0..65).map(|seq| Handover { seq, session: SessionId(0) }).collect();
         let before = Run::empty(0, i64::MIN, 0);
         let id = ObjectId { x: 1, id: 1 };
-        let page = HeadPage {
-            list: list(),
-            id,
-            before,
-            leaves: vec![],
-            open: vec![],
-            ledger_pages: vec![],
-            handovers,
-        };
+        let page = HeadPage { list: list(), id, before, leaves: vec![], open: vec![], ledger_pages: vec![], handovers };
         assert_eq!(page.encode(), Err(PageTooLarge { what: "handovers", count: 65, limit: 64 }));
     }
 }

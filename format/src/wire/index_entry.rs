@@ -109,10 +109,7 @@ fn write_source(source: &Source, last_x: u64, sessions: &SessionTable, out: &mut
 }
 
 /// Reads what [`write_entries`] wrote.
-pub(super) fn read_entries(
-    before: &Run,
-    mut section: Reader<'_>,
-) -> Result<Vec<IndexEntry>, Malformed> {
+pub(super) fn read_entries(before: &Run, mut section: Reader<'_>) -> Result<Vec<IndexEntry>, Malformed> {
     // A flag, a name or identity, a run, a header length and a directory take more than this.
     const LEAST_BYTES: usize = 12;
     let count = section.count(MAX_LEAF_ENTRIES, LEAST_BYTES)?;
@@ -139,11 +136,7 @@ pub(super) fn read_entries(
     Ok(entries)
 }
 
-fn read_source(
-    last_x: u64,
-    sessions: &SessionTable,
-    section: &mut Reader<'_>,
-) -> Result<Source, Malformed> {
+fn read_source(last_x: u64, sessions: &SessionTable, section: &mut Reader<'_>) -> Result<Source, Malformed> {
     let flags = section.u8()?;
     let complete = flags & COMPLETE != 0;
     match flags & !COMPLETE {
@@ -187,16 +180,8 @@ pub(super) fn check_page<'a>(
 }
 
 /// Refuses a page with more of something than readers take.
-pub(super) fn check_count(
-    what: &'static str,
-    count: usize,
-    limit: usize,
-) -> Result<(), PageTooLarge> {
-    if count <= limit {
-        Ok(())
-    } else {
-        Err(PageTooLarge { what, count: count as u64, limit: limit as u64 })
-    }
+pub(super) fn check_count(what: &'static str, count: usize, limit: usize) -> Result<(), PageTooLarge> {
+    if count <= limit { Ok(()) } else { Err(PageTooLarge { what, count: count as u64, limit: limit as u64 }) }
 }
 
 /// Refuses a page with more bytes than readers take.

@@ -44,14 +44,12 @@ impl KeyspaceObject {
     /// [`FormatError::Corrupt`] where it is not such an object, [`FormatError::UnsupportedVersion`] and
     /// [`FormatError::UnsupportedLayout`] where it was made by something newer.
     pub fn decode(bytes: &[u8], object: &str) -> Result<KeyspaceMetadata, FormatError> {
-        let corrupt =
-            |reason| FormatError::from(CorruptObject { object: object.to_owned(), reason });
+        let corrupt = |reason| FormatError::from(CorruptObject { object: object.to_owned(), reason });
         if bytes.len() > MAX_KEYSPACE_OBJECT_BYTES {
             return Err(corrupt("it is longer than the format allows"));
         }
         // The version first: a newer one may have other fields.
-        let version: Version =
-            serde_json::from_slice(bytes).map_err(|_| corrupt("it is not a keyspace's JSON"))?;
+        let version: Version = serde_json::from_slice(bytes).map_err(|_| corrupt("it is not a keyspace's JSON"))?;
         if version.format_version == 0 {
             return Err(corrupt("its format version is 0"));
         }
@@ -62,8 +60,7 @@ impl KeyspaceObject {
                 supported: FORMAT_VERSION,
             });
         }
-        let read: Self =
-            serde_json::from_slice(bytes).map_err(|_| corrupt("it is not a keyspace's JSON"))?;
+        let read: Self = serde_json::from_slice(bytes).map_err(|_| corrupt("it is not a keyspace's JSON"))?;
         if read.layout != LAYOUT {
             return Err(FormatError::UnsupportedLayout {
                 object: object.to_owned(),
@@ -102,26 +99,13 @@ mod tests {
     fn what_is_newer_or_not_a_keyspace_is_refused() {
         let newer = br#"{"format_version":2,"shape":"unheard of"}"#;
         let error = KeyspaceObject::decode(newer, NAME).unwrap_err();
-        assert!(
-            matches!(error, FormatError::UnsupportedVersion { found: 2, supported: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, FormatError::UnsupportedVersion { found: 2, supported: 1, .. }), "{error}");
         let map = br#"{"format_version":1,"layout":"map","keyspace":"a","created_timestamp":0}"#;
         let error = KeyspaceObject::decode(map, NAME).unwrap_err();
-        assert!(
-            matches!(&error, FormatError::UnsupportedLayout { layout, .. } if layout == "map"),
-            "{error}"
-        );
+        assert!(matches!(&error, FormatError::UnsupportedLayout { layout, .. } if layout == "map"), "{error}");
         let long = vec![b' '; MAX_KEYSPACE_OBJECT_BYTES + 1];
-        for corrupt in [
-            &b""[..],
-            b"{}",
-            b"[]",
-            b"\xff",
-            br#"{"format_version":0}"#,
-            br#"{"format_version":1}"#,
-            &long,
-        ] {
+        for corrupt in [&b""[..], b"{}", b"[]", b"\xff", br#"{"format_version":0}"#, br#"{"format_version":1}"#, &long]
+        {
             assert!(matches!(KeyspaceObject::decode(corrupt, NAME), Err(FormatError::Corrupt(_))));
         }
     }

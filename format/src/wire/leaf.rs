@@ -36,8 +36,7 @@ impl LeafPage {
     pub fn encode(&self) -> Result<Bytes, PageTooLarge> {
         check_count("entries", self.entries.len(), MAX_LEAF_ENTRIES)?;
         let mut header = HeaderWriter::new(Kind::Leaf, &self.list);
-        let before =
-            self.entries.first().map_or(Run::empty(0, 0, 0), |first| first.run.reference());
+        let before = self.entries.first().map_or(Run::empty(0, 0, 0), |first| first.run.reference());
         header.section(IDENTITY, |out| {
             write_page_id(&self.id, 0, out);
             before.write_state(out);
@@ -63,17 +62,18 @@ impl LeafPage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arbitrary::{
-        changes, entries, forged, list, no_damage_is_believed, object_id, state,
-    };
+    use super::super::arbitrary::{changes, entries, forged, list, no_damage_is_believed, object_id, state};
     use super::*;
     use proptest::prelude::*;
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 
     fn page() -> impl Strategy<Value = LeafPage> {
-        (state().prop_flat_map(|before| entries(before, 1..12)), object_id())
-            .prop_map(|(entries, id)| LeafPage { list: list(), id, entries })
+        (state().prop_flat_map(|before| entries(before, 1..12)), object_id()).prop_map(|(entries, id)| LeafPage {
+            list: list(),
+            id,
+            entries,
+        })
     }
 
     proptest! {
@@ -100,8 +100,6 @@ mod tests {
     #[test]
     fn no_damage_of_a_leaf_page_is_believed() {
         let page = page().new_tree(&mut TestRunner::deterministic()).unwrap().current();
-        no_damage_is_believed(&page.encode().unwrap(), |bytes| {
-            LeafPage::decode(bytes, &list(), page.id)
-        });
+        no_damage_is_believed(&page.encode().unwrap(), |bytes| LeafPage::decode(bytes, &list(), page.id));
     }
 }

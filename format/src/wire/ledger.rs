@@ -89,10 +89,7 @@ pub(super) fn write_handovers(handovers: &[Handover], out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn read_handovers(
-    limit: usize,
-    mut section: Reader<'_>,
-) -> Result<Vec<Handover>, Malformed> {
+pub(super) fn read_handovers(limit: usize, mut section: Reader<'_>) -> Result<Vec<Handover>, Malformed> {
     let count = section.count(limit, 2)?;
     let sessions = SessionTable::read(&mut section, limit)?;
     let mut handovers = Vec::with_capacity(count);
@@ -150,13 +147,10 @@ mod tests {
     fn page() -> impl Strategy<Value = LedgerPage> {
         let session = prop_oneof![0..5u128, any::<u128>()].prop_map(SessionId);
         let seq = prop_oneof![0..300u64, any::<u64>(), Just(u64::MAX)];
-        (prop::collection::btree_map(seq, session, 0..100), object_id()).prop_map(
-            |(handovers, id)| {
-                let handovers =
-                    handovers.into_iter().map(|(seq, session)| Handover { seq, session }).collect();
-                LedgerPage { list: list(), id, handovers }
-            },
-        )
+        (prop::collection::btree_map(seq, session, 0..100), object_id()).prop_map(|(handovers, id)| {
+            let handovers = handovers.into_iter().map(|(seq, session)| Handover { seq, session }).collect();
+            LedgerPage { list: list(), id, handovers }
+        })
     }
 
     proptest! {
@@ -177,13 +171,9 @@ mod tests {
     #[test]
     fn no_damage_of_a_ledger_page_is_believed() {
         let id = ObjectId { x: 9, id: 10 };
-        let handovers = (0..9).map(|number| Handover {
-            seq: number * number,
-            session: SessionId(u128::from(number) % 3),
-        });
+        let handovers =
+            (0..9).map(|number| Handover { seq: number * number, session: SessionId(u128::from(number) % 3) });
         let page = LedgerPage { list: list(), id, handovers: handovers.collect() };
-        no_damage_is_believed(&page.encode().unwrap(), |bytes| {
-            LedgerPage::decode(bytes, &list(), id)
-        });
+        no_damage_is_believed(&page.encode().unwrap(), |bytes| LedgerPage::decode(bytes, &list(), id));
     }
 }

@@ -109,12 +109,7 @@ pub struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Checks the header at the start of `bytes`, of at most `limit` bytes.
-    pub fn open(
-        bytes: &'a [u8],
-        kind: Kind,
-        list: &ListHash,
-        limit: usize,
-    ) -> Result<Self, Malformed> {
+    pub fn open(bytes: &'a [u8], kind: Kind, list: &ListHash, limit: usize) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         if reader.array::<4>()? != MAGIC {
             return Err(Malformed::Corrupt("it does not begin as an object of klstore does"));
@@ -132,12 +127,9 @@ impl<'a> Header<'a> {
         let sum = reader.u32()?;
         let size = usize::try_from(length).unwrap_or(usize::MAX);
         if size > limit || size < PREAMBLE_BYTES {
-            return Err(Malformed::Corrupt(
-                "its header is longer than the format allows, or shorter",
-            ));
+            return Err(Malformed::Corrupt("its header is longer than the format allows, or shorter"));
         }
-        let header =
-            bytes.get(..size).ok_or(Malformed::Corrupt("it ends before its header does"))?;
+        let header = bytes.get(..size).ok_or(Malformed::Corrupt("it ends before its header does"))?;
         if checksum(header) != sum {
             return Err(Malformed::Corrupt("the checksum of its header is wrong"));
         }

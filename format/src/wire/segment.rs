@@ -87,8 +87,7 @@ pub fn encode_segment(
     options: &BlockOptions,
 ) -> EncodedSegment {
     let mut blocks = Vec::new();
-    let mut entries =
-        encode_blocks(BlockOwner::of_segment(list, &id), before, items, options, 0, &mut blocks);
+    let mut entries = encode_blocks(BlockOwner::of_segment(list, &id), before, items, options, 0, &mut blocks);
     let mut run = before.after();
     for item in items {
         run.push(item);
@@ -153,22 +152,11 @@ mod tests {
     #[test]
     fn no_damage_of_a_segment_is_believed() {
         let items: Vec<_> = (0..6)
-            .map(|offset| Item {
-                offset,
-                timestamp: 9 - offset as i64,
-                nonce: None,
-                value: vec![1; 90].into(),
-            })
+            .map(|offset| Item { offset, timestamp: 9 - offset as i64, nonce: None, value: vec![1; 90].into() })
             .collect();
         let options = BlockOptions { plain_bytes: 300, ..BlockOptions::default() };
-        let encoded = encode_segment(
-            &list(),
-            ObjectId { x: 7, id: 8 },
-            &Run::empty(0, i64::MIN, 0),
-            &items,
-            true,
-            &options,
-        );
+        let encoded =
+            encode_segment(&list(), ObjectId { x: 7, id: 8 }, &Run::empty(0, i64::MIN, 0), &items, true, &options);
         assert!(encoded.header.blocks.len() > 1);
         no_damage_is_believed(&encoded.body, read);
     }

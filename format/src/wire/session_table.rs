@@ -41,8 +41,7 @@ impl SessionTable {
 
     pub fn read(reader: &mut Reader<'_>, limit: usize) -> Result<Self, Malformed> {
         let count = reader.count(limit, 16)?;
-        let sessions =
-            (0..count).map(|_| reader.u128().map(SessionId)).collect::<Result<_, _>>()?;
+        let sessions = (0..count).map(|_| reader.u128().map(SessionId)).collect::<Result<_, _>>()?;
         Ok(Self { sessions, places: HashMap::new() })
     }
 

@@ -100,11 +100,7 @@ impl Token {
     ///
     /// # Errors
     /// [`InvalidContinuation`] where it is damaged, newer, or of another list or order.
-    pub fn decode(
-        text: &str,
-        list: &ListHash,
-        order: IterationOrder,
-    ) -> Result<Self, InvalidContinuation> {
+    pub fn decode(text: &str, list: &ListHash, order: IterationOrder) -> Result<Self, InvalidContinuation> {
         let refuse = |reason| InvalidContinuation { reason };
         let malformed = refuse("it is not one of klstore's, or was changed on the way");
         if text.len() > MAX_TOKEN_CHARACTERS {
@@ -132,11 +128,7 @@ impl Token {
     }
 
     fn read(flags: u8, mut reader: Reader<'_>) -> Result<Self, Malformed> {
-        let order = if flags & BACKWARDS == 0 {
-            IterationOrder::Forwards
-        } else {
-            IterationOrder::Backwards
-        };
+        let order = if flags & BACKWARDS == 0 { IterationOrder::Forwards } else { IterationOrder::Backwards };
         let (next, end, page_bytes) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
         let index = match flags & HAS_INDEX {
             0 => None,
@@ -144,9 +136,7 @@ impl Token {
         };
         let place = match flags & !(BACKWARDS | HAS_INDEX) {
             0 => None,
-            IN_SEGMENT => {
-                Some(Place::Segment { id: read_id(&mut reader)?, position: reader.varint()? })
-            }
+            IN_SEGMENT => Some(Place::Segment { id: read_id(&mut reader)?, position: reader.varint()? }),
             IN_COMMIT => Some(Place::Commit {
                 seq: reader.varint()?,
                 owner: BlockOwner(reader.array()?),
@@ -168,22 +158,19 @@ mod tests {
     fn token() -> impl Strategy<Value = Token> {
         let index = prop::option::of((object_id(), any::<u64>()))
             .prop_map(|index| index.map(|(id, length)| IndexReference { id, length }));
-        let place =
-            prop_oneof![
-                Just(None),
-                (object_id(), any::<u64>())
-                    .prop_map(|(id, position)| Some(Place::Segment { id, position })),
-                any::<(u64, [u8; 8], u64)>().prop_map(|(seq, owner, position)| Some(
-                    Place::Commit { seq, owner: BlockOwner(owner), position }
-                )),
-            ];
-        (any::<(bool, u64, u64, u32)>(), index, place).prop_map(
-            |((backwards, next, end, page_bytes), index, place)| {
-                let order =
-                    if backwards { IterationOrder::Backwards } else { IterationOrder::Forwards };
-                Token { order, next, end, index, place, page_bytes }
-            },
-        )
+        let place = prop_oneof![
+            Just(None),
+            (object_id(), any::<u64>()).prop_map(|(id, position)| Some(Place::Segment { id, position })),
+            any::<(u64, [u8; 8], u64)>().prop_map(|(seq, owner, position)| Some(Place::Commit {
+                seq,
+                owner: BlockOwner(owner),
+                position
+            })),
+        ];
+        (any::<(bool, u64, u64, u32)>(), index, place).prop_map(|((backwards, next, end, page_bytes), index, place)| {
+            let order = if backwards { IterationOrder::Backwards } else { IterationOrder::Forwards };
+            Token { order, next, end, index, place, page_bytes }
+        })
     }
 
     proptest! {

@@ -19,9 +19,7 @@ use klstore_format::Item;
 use klstore_format::IterationOrder::{Backwards, Forwards};
 use klstore_format::names::{KeyspaceName, ListName, Prefix};
 use klstore_format::wire::block::BlockOptions;
-use klstore_format::wire::commit::{
-    CommitHeader, EncodedCommit, IndexReference, Totals, encode_commit,
-};
+use klstore_format::wire::commit::{CommitHeader, EncodedCommit, IndexReference, Totals, encode_commit};
 use klstore_format::wire::compression::Codec;
 use klstore_format::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
 use klstore_format::wire::identity::{CommitIdentity, ObjectId, SessionId};
@@ -79,13 +77,7 @@ pub fn objects(zstd_commit: Option<Bytes>) -> BTreeMap<String, Bytes> {
     let keyspace = KeyspaceName::new(list.keyspace()).unwrap();
     objects.insert(list.keyspace_object(), KeyspaceObject::encode(&keyspace, 1_357_000_000_000));
 
-    let mut writer = Writer {
-        list: list.clone(),
-        items: items.clone(),
-        newest: None,
-        table_from: 0,
-        index: None,
-    };
+    let mut writer = Writer { list: list.clone(), items: items.clone(), newest: None, table_from: 0, index: None };
     let commit0 = writer.commit(SESSION_A, 0, 0..3, 0..0, Codec::None);
     let commit1 = writer.commit(SESSION_A, 1, 3..15, 0..3, Codec::Lz4);
     let mut commit2 = writer.commit(SESSION_B, 0, 15..56, 15..15, Codec::Zstd);
@@ -116,31 +108,16 @@ pub fn objects(zstd_commit: Option<Bytes>) -> BTreeMap<String, Bytes> {
         length: commit2.header.own_length(),
         blocks: commit2.header.own_blocks.clone(),
     };
-    let leaf =
-        LeafPage { list: hash, id: id(0x1e), entries: vec![segment_entry] }.encode().unwrap();
-    let ledger = LedgerPage {
-        list: hash,
-        id: id(0x1d),
-        handovers: vec![Handover { seq: 0, session: SESSION_A }],
-    };
+    let leaf = LeafPage { list: hash, id: id(0x1e), entries: vec![segment_entry] }.encode().unwrap();
+    let ledger = LedgerPage { list: hash, id: id(0x1d), handovers: vec![Handover { seq: 0, session: SESSION_A }] };
     let ledger = ledger.encode().unwrap();
     let head = HeadPage {
         list: hash,
         id: id(0x4e),
         before,
-        leaves: vec![LeafReference {
-            id: id(0x1e),
-            length: leaf.len() as u64,
-            entries: 1,
-            run: segment.header.run,
-        }],
+        leaves: vec![LeafReference { id: id(0x1e), length: leaf.len() as u64, entries: 1, run: segment.header.run }],
         open: vec![commit_entry],
-        ledger_pages: vec![LedgerReference {
-            id: id(0x1d),
-            length: ledger.len() as u64,
-            first_seq: 0,
-            count: 1,
-        }],
+        ledger_pages: vec![LedgerReference { id: id(0x1d), length: ledger.len() as u64, first_seq: 0, count: 1 }],
         handovers: vec![Handover { seq: 2, session: SESSION_B }],
     };
     let head = head.encode().unwrap();
@@ -221,18 +198,13 @@ pub fn items_as_json(items: &[Item]) -> String {
         let hex: String = item.value.iter().map(|byte| format!("{byte:02x}")).collect();
         let nonce = item.nonce.map_or("null".to_owned(), |nonce| format!("\"{nonce}\""));
         let Item { offset, timestamp, .. } = item;
-        format!(
-            "{{\"offset\":{offset},\"timestamp\":{timestamp},\"nonce\":{nonce},\"value_hex\":\"{hex}\"}}\n"
-        )
+        format!("{{\"offset\":{offset},\"timestamp\":{timestamp},\"nonce\":{nonce},\"value_hex\":\"{hex}\"}}\n")
     };
     items.iter().map(line).collect()
 }
 
 /// The tokens of three pages, one a line.
-pub fn token_fields(
-    segment: &klstore_format::wire::segment::SegmentHeader,
-    newest: &CommitHeader,
-) -> Vec<Token> {
+pub fn token_fields(segment: &klstore_format::wire::segment::SegmentHeader, newest: &CommitHeader) -> Vec<Token> {
     let index = newest.index;
     let (next, end, page_bytes) = (8, newest.next_offset(), 512);
     let position = segment.blocks[1].position;

@@ -86,10 +86,7 @@ proptest! {
 fn no_damage_of_a_block_is_believed() {
     for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
         let items: Vec<_> = (0..4)
-            .map(|offset| Item {
-                nonce: (offset > 1).then_some(u128::from(offset)),
-                ..item(offset, vec![7; 60])
-            })
+            .map(|offset| Item { nonce: (offset > 1).then_some(u128::from(offset)), ..item(offset, vec![7; 60]) })
             .collect();
         let mut out = Vec::new();
         let options = BlockOptions { codec, ..BlockOptions::default() };
@@ -115,8 +112,7 @@ fn another_owner_is_refused() {
 
 #[test]
 fn the_largest_value_has_a_block_of_its_own() {
-    let items =
-        [item(0, "before"), item(1, vec![1; crate::limits::MAX_VALUE_BYTES]), item(2, "after")];
+    let items = [item(0, "before"), item(1, vec![1; crate::limits::MAX_VALUE_BYTES]), item(2, "after")];
     for codec in [Codec::None, Codec::Zstd] {
         let mut out = Vec::new();
         let options = BlockOptions { codec, ..BlockOptions::default() };
@@ -134,10 +130,7 @@ fn a_block_never_has_more_items_than_readers_take() {
     let options = BlockOptions { codec: Codec::Zstd, plain_bytes: 1 << 30 };
     let mut out = Vec::new();
     let entries = encode_blocks(OWNER, &start(), &items, &options, 0, &mut out);
-    assert_eq!(
-        entries.iter().map(|entry| entry.count).collect::<Vec<_>>(),
-        [MAX_BLOCK_ITEMS, 4_464]
-    );
+    assert_eq!(entries.iter().map(|entry| entry.count).collect::<Vec<_>>(), [MAX_BLOCK_ITEMS, 4_464]);
     let mut read = Vec::new();
     decode_blocks(&out.into(), 0, &entries, OWNER, &mut read).unwrap();
     assert_eq!(read, items);
@@ -149,7 +142,6 @@ fn values_of_an_uncompressed_block_are_not_copied() {
     let options = BlockOptions { codec: Codec::None, ..BlockOptions::default() };
     encode_blocks(OWNER, &start(), &[item(0, "value")], &options, 0, &mut out);
     let bytes = Bytes::from(out);
-    let value =
-        Block::decode_first(&bytes, OWNER).unwrap().unwrap().items().unwrap().remove(0).value;
+    let value = Block::decode_first(&bytes, OWNER).unwrap().unwrap().items().unwrap().remove(0).value;
     assert!(bytes.as_ptr_range().contains(&value.as_ptr()));
 }

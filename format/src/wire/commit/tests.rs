@@ -20,12 +20,8 @@ impl Sample {
 }
 
 fn table(before: Run, covered: u64) -> impl Strategy<Value = Vec<TableEntry>> {
-    (
-        runs(before, 0, 0..40),
-        prop::collection::vec(identity(0), 40),
-        prop::collection::vec(0..9_000u64, 40),
-    )
-        .prop_map(move |(runs, commits, lengths)| {
+    (runs(before, 0, 0..40), prop::collection::vec(identity(0), 40), prop::collection::vec(0..9_000u64, 40)).prop_map(
+        move |(runs, commits, lengths)| {
             let parts = runs.into_iter().zip(commits).zip(lengths).enumerate();
             parts
                 .map(|(index, ((run, commit), length))| {
@@ -40,7 +36,8 @@ fn table(before: Run, covered: u64) -> impl Strategy<Value = Vec<TableEntry>> {
                     }
                 })
                 .collect()
-        })
+        },
+    )
 }
 
 fn sample() -> impl Strategy<Value = Sample> {
@@ -49,11 +46,7 @@ fn sample() -> impl Strategy<Value = Sample> {
         .prop_flat_map(|(state, covered, table)| {
             let before = table.last().map_or(state, |last| last.run.after());
             // Where nothing comes before the own items, nothing is known of the highest timestamp there.
-            let before = if table.is_empty() {
-                Run::empty(before.first, i64::MIN, before.next_nonce)
-            } else {
-                before
-            };
+            let before = if table.is_empty() { Run::empty(before.first, i64::MIN, before.next_nonce) } else { before };
             let carry = Run::empty(before.first.saturating_sub(20), i64::MIN, 0);
             let carried = items(carry, 0..21).prop_map(move |mut items| {
                 let surplus = items.len() as u64;
@@ -64,14 +57,7 @@ fn sample() -> impl Strategy<Value = Sample> {
             });
             let seq = covered + table.len() as u64;
             let own = items(before, 0..60);
-            let parts = (
-                identity(seq),
-                own,
-                carried,
-                options(),
-                prop::option::of(object_id()),
-                any::<u64>(),
-            );
+            let parts = (identity(seq), own, carried, options(), prop::option::of(object_id()), any::<u64>());
             (Just((covered, before, table)), parts)
         })
         .prop_map(|((covered, before, table), (commit, own, carried, options, index, start))| {
@@ -94,10 +80,7 @@ fn sample() -> impl Strategy<Value = Sample> {
                 table,
                 own_blocks: Vec::new(),
                 carried_blocks: Vec::new(),
-                sections: vec![Section {
-                    kind: 0x8007,
-                    bytes: Bytes::from_static(b"not yet known"),
-                }],
+                sections: vec![Section { kind: 0x8007, bytes: Bytes::from_static(b"not yet known") }],
                 header_length: 0,
             };
             Sample { header, own, carried, options }
@@ -144,21 +127,11 @@ proptest! {
 
 fn small(seq: u64, table: Vec<TableEntry>) -> Sample {
     let before = table.last().map_or(Run::empty(0, i64::MIN, 0), |last| last.run.after());
-    let own = vec![Item {
-        offset: before.first,
-        timestamp: 5,
-        nonce: Some(before.next_nonce),
-        value: Bytes::from("x"),
-    }];
+    let own =
+        vec![Item { offset: before.first, timestamp: 5, nonce: Some(before.next_nonce), value: Bytes::from("x") }];
     let mut run = before;
     run.push(&own[0]);
-    let commit = CommitIdentity {
-        seq,
-        session: SessionId(1),
-        put_id: seq,
-        handover: seq == 0,
-        complete: false,
-    };
+    let commit = CommitIdentity { seq, session: SessionId(1), put_id: seq, handover: seq == 0, complete: false };
     let header = CommitHeader {
         list: list(),
         commit,
@@ -242,7 +215,5 @@ fn a_full_table_stays_small_and_a_fuller_header_is_refused() {
         entry.length += 1 << 60;
     }
     last.header.run.next_nonce = 1 << 120;
-    assert!(
-        matches!(last.encode(), Err(CommitTooLarge::Header { bytes }) if bytes > MAX_HEADER_BYTES)
-    );
+    assert!(matches!(last.encode(), Err(CommitTooLarge::Header { bytes }) if bytes > MAX_HEADER_BYTES));
 }
