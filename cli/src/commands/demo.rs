@@ -119,8 +119,8 @@ async fn start_server(folder: &Folder, port: u16) -> Result<(RunningServer, S3St
 struct Shown {
     summary: Vec<(&'static str, String)>,
     json: Value,
-    /// The aircraft with the most flights.
-    example: Arc<str>,
+    /// The aircraft with the most flights, and the time of one in the middle of its list.
+    example: (Arc<str>, String),
 }
 
 async fn show(
@@ -217,7 +217,9 @@ async fn show(
         "example_key": &*example,
         "pages": shown_pages,
     });
-    Ok(Shown { summary, json, example })
+    let time = list.get(list.len() / 2).and_then(|flight| jiff::Timestamp::from_millisecond(flight.timestamp?).ok());
+    let time = time.unwrap_or_default().to_string();
+    Ok(Shown { summary, json, example: (example, time) })
 }
 
 impl Shown {
@@ -226,6 +228,7 @@ impl Shown {
         let lines = self.summary.iter().map(|(name, text)| format!("  {name:<8}{text}"));
         let mut text = lines.fold("\nSummary".to_owned(), |text, line| text + "\n" + &line);
         if stays_up {
+            let (key, time) = &self.example;
             let environment = environment(config);
             let exports = environment.iter().map(|(name, value)| format!("  export {name}={value}"));
             let exports: Vec<String> = exports.collect();
@@ -233,10 +236,9 @@ impl Shown {
                 "\n\nThe server stays up until Ctrl-C. In another terminal:\n{}\n\
                  and then, for example:\n  \
                  klstore page {KEYSPACE} {key} --order backwards --max-size 3\n  \
-                 klstore read {KEYSPACE} {key} --start-timestamp 2013-02-01T00:00:00Z --output text | head\n  \
+                 klstore read {KEYSPACE} {key} --start-timestamp {time} --output text | head\n  \
                  klstore stat {KEYSPACE} {key}",
                 exports.join("\n"),
-                key = self.example,
             );
             self.json["environment"] =
                 environment.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();

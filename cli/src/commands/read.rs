@@ -1,18 +1,24 @@
 //! `klstore read`: a list from a start to its end, page by page, and on as it grows.
 
 use std::io::{self, BufWriter, Stdout, Write};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use futures::TryStreamExt;
-use klstore_format::{Item, ItemFilter, IterationOrder};
+use futures::{StreamExt, TryStreamExt};
+use klstore_format::{Item, ItemFilter};
 use klstore_format::limits::DEFAULT_MAX_RESULTS;
-use klstore_reader::{S3StoreReader, StoreReader, StoreReaderExt};
+use klstore_reader::{FollowStart, Polling, ReaderError, S3StoreReader, StoreReader, StoreReaderExt};
 
 use crate::failure::{Failure, Kind};
 use crate::output::{ItemJson, Output, escaped, write_json_line};
 use crate::page_arguments::{Order, PageArguments};
 use crate::settings::StoreArguments;
 use crate::{stop, store};
+
+/// A poll that finds nothing is one GET.
+const POLLING: Polling = Polling { interval: Duration::from_millis(500), max_interval: Duration::from_secs(5) };
+/// Items that are written at once, where so many were added.
+const ITEMS_AT_ONCE: usize = 256;
 
 /// Its NDJSON is what `klstore append` reads: {"offset", "timestamp", "nonce", "value" or "value_base64"}, one item a
 /// line. A key that does not exist has no items; with --follow its first ones are waited for.
@@ -64,9 +70,11 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     // From here on, so that a Ctrl-C between two items is not lost.
     let stop = stop::requested()?;
     let reading = async {
-        let next_offset = read_to_end(&reader, &page, &mut sink).await?;
+        // Asked first: what is added after it is either read or followed.
+        let end = if follow { end_of_list(&reader, &page).await? } else { 0 };
+        let last = read_to_end(&reader, &page, &mut sink).await?;
         match follow && !sink.is_done() {
-            true => follow_from(&reader, &page, next_offset, &mut sink).await,
+            true => follow_from(&reader, &page, last, end, &mut sink).await,
             false => Ok(()),
         }
     };
@@ -76,7 +84,16 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     }
 }
 
-/// Writes the pages from the start to the end of the list; the offset after the last item, if there was any.
+/// The offset that the next item appended will have; 0 where the start is that of the list, and it does not matter.
+async fn end_of_list(reader: &S3StoreReader, page: &PageArguments) -> Result<u64, Failure> {
+    if page.start.filter().is_none() && page.start.continuation.is_none() {
+        return Ok(0);
+    }
+    let known = reader.read_key_metadata(&page.keyspace, &page.key).await?;
+    Ok(known.map_or(0, |known| known.next_offset))
+}
+
+/// Writes the pages from the start to the end of the list; gives the offset of the last item, if there was any.
 async fn read_to_end(
     reader: &S3StoreReader,
     page: &PageArguments,
@@ -92,36 +109,64 @@ async fn read_to_end(
     let (filter, continuation) = (start.filter(), start.continuation.clone());
     let pages = reader.pages(keyspace, key, (*order).into(), max_size, filter, continuation);
     let mut pages = std::pin::pin!(pages);
-    let mut next_offset = None;
+    let mut last = None;
     while let Some(page) = pages.try_next().await? {
         tracing::info!(items = page.items.len(), stats = ?page.stats, "read a page");
-        sink.write(&page.items)?;
-        next_offset = page.items.last().map(|item| item.offset + 1).or(next_offset);
+        page.items.iter().try_for_each(|item| sink.add(item))?;
+        sink.flush()?;
+        last = page.items.last().map(|item| item.offset).or(last);
         if sink.is_done() {
             break;
         }
     }
-    Ok(next_offset)
+    Ok(last)
 }
 
-/// Writes items as they are added, without end.
+/// Writes items as they are added, up to the limit if there is one. `last` is the last item that was read; where there
+/// was none, the start lies beyond `end`.
 async fn follow_from(
     reader: &S3StoreReader,
     page: &PageArguments,
-    next_offset: Option<u64>,
+    last: Option<u64>,
+    end: u64,
     sink: &mut Sink,
 ) -> Result<(), Failure> {
-    let mut next = next_offset.or(page.start.start_offset).unwrap_or(0);
-    while !sink.is_done() {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        let filter = ItemFilter { start_offset: Some(next), ..ItemFilter::default() };
-        let added = reader
-            .read_page(&page.keyspace, &page.key, IterationOrder::Forwards, None, Some(filter), None)
-            .await?;
-        next = added.items.last().map_or(next, |item| item.offset + 1);
-        sink.write(&added.items)?;
+    let start = page.start.filter().unwrap_or_default();
+    let next = match last {
+        Some(last) => last + 1,
+        None => end.max(start.start_offset.unwrap_or(0)),
+    };
+    let mut is_before_start = last.is_none();
+    let added = reader.follow(&page.keyspace, &page.key, FollowStart::Offset(next), POLLING);
+    let mut added = std::pin::pin!(added.ready_chunks(ITEMS_AT_ONCE));
+    while let Some(results) = added.next().await {
+        for result in results {
+            match result {
+                Ok(item) => {
+                    is_before_start = is_before_start && !reaches(&start, &item);
+                    if !is_before_start {
+                        sink.add(&item)?;
+                    }
+                }
+                // The stream goes on where it stood.
+                Err(error @ (ReaderError::Unavailable { .. } | ReaderError::Contended { .. })) => {
+                    tracing::warn!(%error, "cannot see what was added; trying on");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        sink.flush()?;
+        if sink.is_done() {
+            break;
+        }
     }
     Ok(())
+}
+
+/// Whether an item is at or behind a start.
+fn reaches(start: &ItemFilter, item: &Item) -> bool {
+    start.start_timestamp.is_none_or(|timestamp| item.timestamp >= timestamp)
+        && start.start_nonce.is_none_or(|nonce| item.nonce >= Some(nonce))
 }
 
 /// Where items go, and how many may still.
@@ -138,13 +183,16 @@ impl Sink {
         self.left == Some(0)
     }
 
-    /// Writes items, as many as may be, and brings them to whoever reads.
-    fn write(&mut self, items: &[Item]) -> Result<(), Failure> {
-        let count = self.left.map_or(items.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(items.len()));
-        for item in &items[..count] {
-            self.write_item(item).map_err(Failure::output)?;
+    /// Writes an item, unless there were enough.
+    fn add(&mut self, item: &Item) -> Result<(), Failure> {
+        if self.is_done() {
+            return Ok(());
         }
-        self.left = self.left.map(|left| left - count as u64);
+        self.left = self.left.map(|left| left - 1);
+        self.write_item(item).map_err(Failure::output)
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(Failure::output)
     }
 
