@@ -1,6 +1,6 @@
 //! How much happens in one run of the model: every number is an upper bound of what the search may use up.
 
-use crate::Rule;
+use crate::{Landmark, Rule};
 
 /// Which of a Load's users take LIST and GET as two steps (the others: see `World::load_at_once`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct Bounds {
     pub progress: bool,
     /// The rule that is switched off.
     pub off: Option<Rule>,
+    /// The run ends where this is reached.
+    pub landmark: Option<Landmark>,
 }
 
 impl Default for Bounds {
@@ -114,6 +116,7 @@ impl Default for Bounds {
             two_step_load: TwoStepLoad::default(),
             progress: false,
             off: None,
+            landmark: None,
         }
     }
 }
@@ -122,6 +125,12 @@ impl Bounds {
     /// Whether a rule is kept in this run.
     pub fn kept(&self, rule: Rule) -> bool {
         self.off != Some(rule)
+    }
+
+    /// The same bounds, looking for a landmark.
+    pub fn towards(mut self, landmark: Landmark) -> Self {
+        self.landmark = Some(landmark);
+        self
     }
 
     /// The same bounds with a rule switched off.

@@ -1,6 +1,6 @@
 //! Runs the model to its end, or to the first violation.
 
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
 use crate::bounds::Bounds;
 use crate::properties::VIOLATIONS;
@@ -22,7 +22,7 @@ fn outcome(checker: &impl Checker<Protocol>) -> Outcome {
     let found = VIOLATIONS.iter().find_map(|(violation, name)| Some((*violation, discoveries.remove(name)?)));
     Outcome {
         states: checker.unique_state_count(),
-        depth: checker.max_depth() - 1,
+        depth: checker.max_depth().saturating_sub(1),
         violation: found.map(|(violation, path)| (violation, path.into_actions())),
     }
 }
@@ -35,4 +35,10 @@ pub fn explore(bounds: Bounds) -> Outcome {
 /// A shortest way to a violation; every state where there is none.
 pub fn shortest(bounds: Bounds) -> Outcome {
     outcome(&Protocol::new(bounds).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join())
+}
+
+/// Random walks from the empty list until so many states were seen.
+pub fn walk(bounds: Bounds, seed: u64, states: usize) -> Outcome {
+    let walks = Protocol::new(bounds).checker().finish_when(HasDiscoveries::AnyFailures).target_state_count(states);
+    outcome(&walks.spawn_simulation(seed, UniformChooser).join())
 }

@@ -116,7 +116,11 @@ impl State {
     /// A DELETE of a commit's name (or a stub over it) takes effect.
     pub fn overwrite_name(&mut self, seq: u8, with: u8) {
         let late = &mut self.world.late;
-        if with == NONE { late.name_deletes &= !(1 << seq) } else { late.name_stubs &= !(1 << seq) }
+        if with == NONE {
+            late.name_deletes &= !(1 << seq)
+        } else {
+            late.name_stubs &= !(1 << seq)
+        }
         self.world.log[usize::from(seq)] = with;
         self.check_live();
         if self.world.next_seq(self.world.tip) <= seq {

@@ -26,7 +26,7 @@ pub enum Source {
 pub fn source(entry: u8) -> Source {
     match entry.checked_sub(COMMIT_ENTRY) {
         Some(commit) => Source::Commit(commit),
-        None if entry % 2 == 0 => Source::Segment(entry / 2, Kind::Segment),
+        None if entry.is_multiple_of(2) => Source::Segment(entry / 2, Kind::Segment),
         None => Source::Segment(entry / 2, Kind::SecondSegment),
     }
 }

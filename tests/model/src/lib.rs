@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod check;
 mod compactor;
 mod index;
+mod landmarks;
 mod model;
 mod progress;
 mod properties;
@@ -16,6 +17,7 @@ mod sweeper;
 mod world;
 mod writer;
 
+pub use landmarks::{LANDMARKS, Landmark};
 pub use model::{Action, Protocol};
 pub use properties::Violation;
 pub use rules::Rule;

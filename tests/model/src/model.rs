@@ -13,6 +13,9 @@ use crate::sweeper::Sweeper;
 use crate::world::{COMMITS, COMPACTIONS, KINDS, NONE, SESSIONS, STUB, WRITERS, bit};
 use crate::writer::{Operation, Phase};
 
+/// Items that one writer may take on, at most: without nonces each writer numbers its own.
+const ITEMS: u8 = 64;
+
 /// One step of one process, or a late request that takes effect. Numbers in brackets are writers and sweepers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -95,7 +98,7 @@ impl Protocol {
                 }
             }
             Phase::Ready if writer.operation.is_some() => {
-                if writer.puts_left > 0 || bounds.nonces {
+                if state.may_put(at) || bounds.nonces {
                     actions.push(Action::Attempt(at));
                 }
             }
@@ -124,7 +127,7 @@ impl Protocol {
 
     fn new_operations(&self, state: &State, at: usize, actions: &mut Vec<Action>) {
         let (bounds, writer) = (&self.bounds, &state.writers[at]);
-        if writer.puts_left > 0 {
+        if state.may_put(at) {
             actions.extend(bounds.complete.ways().iter().map(|&complete| Action::Append(at, complete)));
             if state.left.metadata > 0 && state.is_prepared(bounds, at) {
                 actions.push(Action::Publish(at));
@@ -134,7 +137,7 @@ impl Protocol {
                 actions.push(Action::Trim(at));
             }
         }
-        if writer.compactions < bounds.compactions[at] && writer.job == NONE && writer.puts_left > 0 {
+        if writer.compactions < bounds.compactions[at] && writer.job == NONE && state.may_put(at) {
             for covers in state.compaction_ends(bounds, at) {
                 actions.extend(bounds.merges.ways().iter().map(|&merge| Action::Compact(at, covers, merge)));
             }
@@ -231,7 +234,7 @@ impl Protocol {
             Action::Load(at) => state.writer_load(bounds, at),
             Action::Append(at, complete) => {
                 let writer = &mut state.writers[at];
-                let item = if bounds.nonces { state.source } else { at as u8 * 8 + writer.items };
+                let item = if bounds.nonces { state.source } else { at as u8 * ITEMS + writer.items };
                 writer.items += u8::from(!bounds.nonces);
                 writer.operation = Some(Operation::Append { item, complete });
                 state.attempt(bounds, at);
@@ -313,6 +316,9 @@ impl Model for Protocol {
         if self.bounds.progress && !state.all_finish_alone(&self.bounds) {
             state.fail(Violation::Stuck);
         }
+        if self.bounds.landmark.is_some_and(|landmark| landmark.is_reached(&state)) {
+            state.fail(Violation::Landmark);
+        }
         state.forget_unreachable();
         Some(state)
     }
@@ -330,7 +336,8 @@ impl Model for Protocol {
         fn holds<const N: usize>(_: &Protocol, state: &State) -> bool {
             state.violation != Some(VIOLATIONS[N].0)
         }
-        let conditions = [holds::<0>, holds::<1>, holds::<2>, holds::<3>, holds::<4>, holds::<5>, holds::<6>, holds::<7>];
-        VIOLATIONS.iter().zip(conditions).map(|((_, name), condition)| Property::always(*name, condition)).collect()
+        let conditions =
+            [holds::<0>, holds::<1>, holds::<2>, holds::<3>, holds::<4>, holds::<5>, holds::<6>, holds::<7>];
+        VIOLATIONS.iter().zip(conditions).map(|((_, name), condition)| Property::always(name, condition)).collect()
     }
 }

@@ -22,8 +22,8 @@ pub enum Violation {
     Start,
     /// The newest commit's index or ledger does not say what the history says.
     Index,
-    /// The model's own bounds are too small: no statement about the protocol.
-    Bounds,
+    /// No violation: the landmark that the run looks for is reached.
+    Landmark,
 }
 
 /// Every violation with the name of its property.
@@ -35,7 +35,7 @@ pub const VIOLATIONS: [(Violation, &str); 8] = [
     (Violation::Deleted, "5: nothing live deleted"),
     (Violation::Start, "6: start never goes back"),
     (Violation::Index, "index and ledger are right"),
-    (Violation::Bounds, "the bounds suffice"),
+    (Violation::Landmark, "the landmark is not reached"),
 ];
 
 impl Violation {

@@ -83,7 +83,8 @@ impl State {
         }
         if snapshot != NONE {
             let table = (newest.covered..newest.seq).map(|seq| self.world.chain_at(snapshot, seq));
-            let with_items = table.filter(|&id| self.world.commit(id).next > newest.start.max(self.world.commit(id).first));
+            let with_items =
+                table.filter(|&id| self.world.commit(id).next > newest.start.max(self.world.commit(id).first));
             gets.extend(with_items.map(Get::Commit));
         }
         gets.get(usize::from(self.reader.read)).copied()

@@ -24,8 +24,10 @@ pub enum Rule {
     ResolveByIdentity,
     /// Rule 4: the handover ledger decides below C.
     ResolveByLedger,
-    /// Rule 4 over pages: a missing head or ledger page means start over from Load.
+    /// Rule 4 over pages: a missing head page means start over from Load.
     ResolveMissingPage,
+    /// Rule 4 over pages: so does a missing ledger page.
+    ResolveMissingLedger,
     /// Rule 4 over pages: start over from Load, not just the GET again.
     ResolveRestartsFromLoad,
     /// Rule 5: a duplicate is acknowledged only from S.

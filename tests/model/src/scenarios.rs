@@ -1,7 +1,7 @@
 //! The runs: what is explored to the end with all rules kept, and which rule's absence is noticed under which bounds.
 
 use crate::bounds::{Bounds, Choice, Sweep, TwoStepLoad};
-use crate::{Rule, Violation};
+use crate::{LANDMARKS, Landmark, Rule, Violation};
 
 /// Bounds that are explored to the end without a violation.
 #[derive(Clone, Debug)]
@@ -21,6 +21,31 @@ pub struct Mutant {
     pub violates: Violation,
     /// The bounds (with the rule kept).
     pub bounds: Bounds,
+}
+
+/// Bounds under which a landmark is reached.
+pub fn landmarks() -> Vec<(Landmark, Bounds)> {
+    use Choice::Either;
+    let find = |landmark| {
+        let bounds = match landmark {
+            Landmark::Ghost => writers([4, 1], [1, 0]),
+            Landmark::LedgerPageDecides | Landmark::LedgerPageRewritten => writers([3, 3], [2, 0]),
+            Landmark::LedgerPageGone => Bounds { abandonments: 1, ..writers([7, 1], [2, 0]) },
+            Landmark::SeveralLedgerPages => Bounds { ledger_entries: 1, ..writers([3, 3], [2, 1]) },
+            Landmark::LeafGone => {
+                sweeping(OBJECTS, Bounds { merges: Either, leaf_entries: 1, trims: 1, ..writers([5, 0], [3, 0]) })
+            }
+            Landmark::LeafAndOpenLeaf => Bounds { leaf_entries: 1, ..writers([4, 1], [2, 0]) },
+            Landmark::MergedSegment => Bounds { merges: Either, ..writers([4, 1], [2, 0]) },
+            Landmark::SplitSegments => Bounds { complete: Either, ..writers([5, 0], [1, 0]) },
+            Landmark::CompleteCommitInIndex => Bounds { complete: Either, ..writers([3, 2], [1, 1]) },
+            Landmark::FreshSession => Bounds { abandonments: 1, ..writers([3, 2], [0, 0]) },
+            Landmark::OvertakenCompaction | Landmark::RefusedPublication => writers([3, 2], [1, 1]),
+            Landmark::TokenOutdated => Bounds { token: true, ..writers([4, 1], [1, 0]) },
+        };
+        (landmark, bounds)
+    };
+    LANDMARKS.into_iter().map(find).collect()
 }
 
 fn scenario(name: &'static str, bounds: Bounds) -> Scenario {
@@ -97,6 +122,10 @@ pub fn scenarios() -> Vec<Scenario> {
             Bounds { timeouts: 1, abandonments: 1, nonces: true, ..writers([3, 2], [1, 0]) },
         ),
         scenario(
+            "f: abandoned publication, sweep of objects",
+            sweeping(OBJECTS, Bounds { abandonments: 1, ..writers([3, 2], [1, 1]) }),
+        ),
+        scenario(
             "g: publication on appends, alone and beside trims",
             Bounds { timeouts: 1, metadata: 1, trims: 1, ..writers([3, 2], [1, 1]) },
         ),
@@ -127,7 +156,10 @@ pub fn large_scenarios() -> Vec<Scenario> {
             "a: two time-outs, two compactors",
             sweeping(OBJECTS, Bounds { timeouts: 2, ..writers([3, 2], [1, 1]) }),
         ),
-        scenario("a: time-out, two compactors, both sweeps", sweeping(both, Bounds { timeouts: 1, ..writers([3, 2], [1, 1]) })),
+        scenario(
+            "a: time-out, two compactors, both sweeps",
+            sweeping(both, Bounds { timeouts: 1, ..writers([3, 2], [1, 1]) }),
+        ),
         scenario(
             "a: time-out, two compactors, sweep of objects, a reader",
             sweeping(OBJECTS, Bounds { timeouts: 1, reader: true, ..writers([3, 2], [1, 1]) }),
@@ -165,6 +197,28 @@ pub fn large_scenarios() -> Vec<Scenario> {
     ]
 }
 
+/// Everything at once, for random walks.
+pub fn everything(nonces: bool) -> Bounds {
+    use Choice::Either;
+    let bounds = Bounds {
+        timeouts: 3,
+        abandonments: 2,
+        trims: 2,
+        metadata: 3,
+        nonces,
+        complete: Either,
+        merges: Either,
+        any_end: true,
+        carry: true,
+        leaf_entries: 1,
+        reader: true,
+        token: true,
+        progress: true,
+        ..writers([9, 9], [3, 3])
+    };
+    sweeping(&[Sweep::Commits, Sweep::Objects], bounds)
+}
+
 /// The rules, each with the smallest bounds found under which it is missed.
 pub fn mutants() -> Vec<Mutant> {
     use Choice::Always;
@@ -174,8 +228,21 @@ pub fn mutants() -> Vec<Mutant> {
     let two_step = |writers, sweepers, reader| TwoStepLoad { writers, sweepers, reader };
     vec![
         mutant(Rule::FreshSession, Append, Bounds { timeouts: 1, abandonments: 1, ..few() }),
-        mutant(Rule::LoadComparesEtag, History, Bounds { reader: true, two_step_load: two_step(false, false, true), ..ghosts() }),
-        mutant(Rule::LoadComparesEtag, Append, Bounds { timeouts: 1, two_step_load: two_step(true, false, false), ..ghosts() }),
+        mutant(
+            Rule::LoadComparesEtag,
+            History,
+            Bounds { reader: true, two_step_load: two_step(false, false, true), ..ghosts() },
+        ),
+        mutant(
+            Rule::LoadComparesEtag,
+            Deleted,
+            sweeping(OBJECTS, Bounds { two_step_load: two_step(false, true, false), ..writers([5, 1], [2, 1]) }),
+        ),
+        mutant(
+            Rule::LoadComparesEtag,
+            Append,
+            Bounds { timeouts: 1, two_step_load: two_step(true, false, false), ..ghosts() },
+        ),
         mutant(Rule::ConditionalPut, Deleted, writers([3, 2], [0, 0])),
         mutant(Rule::CarryFollowsChain, History, Bounds { carry: true, ..few() }),
         mutant(Rule::CarryAcknowledged, History, Bounds { carry: true, abandonments: 1, ..few() }),
@@ -184,22 +251,32 @@ pub fn mutants() -> Vec<Mutant> {
         mutant(Rule::ResolveRefused, Append, Bounds { timeouts: 1, ..writers([3, 2], [0, 0]) }),
         mutant(Rule::ResolveByIdentity, Append, writers([3, 2], [0, 0])),
         mutant(Rule::ResolveByLedger, Append, few()),
-        mutant(Rule::ResolveMissingPage, Append, writers([3, 3], [2, 0])),
+        mutant(Rule::ResolveMissingPage, Append, writers([3, 1], [2, 0])),
+        mutant(Rule::ResolveMissingLedger, Append, Bounds { abandonments: 1, ..writers([7, 1], [2, 0]) }),
         mutant(Rule::ResolveRestartsFromLoad, Stuck, Bounds { progress: true, ..writers([3, 2], [2, 0]) }),
         mutant(Rule::DuplicateFromSnapshot, Nonce, Bounds { nonces: true, abandonments: 1, ..writers([4, 2], [1, 0]) }),
         mutant(Rule::StartNeverFalls, Start, Bounds { trims: 2, ..writers([3, 2], [0, 0]) }),
         mutant(Rule::DropBelowStart, Start, few()),
-        mutant(Rule::CoverMore, Deleted, sweeping(OBJECTS, Bounds { merges: Choice::Either, ..writers([3, 2], [2, 0]) })),
+        mutant(
+            Rule::CoverMore,
+            Deleted,
+            sweeping(OBJECTS, Bounds { merges: Choice::Either, ..writers([3, 2], [2, 0]) }),
+        ),
         mutant(Rule::LedgerKeepsOverflow, Index, few()),
         mutant(Rule::IndexBeforePublish, Deleted, few()),
         mutant(Rule::SegmentsBeforePublish, Deleted, few()),
         mutant(Rule::LeafBeforePublish, Deleted, Bounds { leaf_entries: 1, ..writers([4, 1], [2, 0]) }),
         mutant(Rule::LedgerBeforePublish, Deleted, few()),
         mutant(Rule::DiscardPrepared, Index, few()),
+        mutant(Rule::DiscardOnAnyChange, Deleted, Bounds { merges: Choice::Either, ..writers([5, 2], [2, 1]) }),
         mutant(Rule::CollectAfterAcknowledge, Deleted, few()),
         mutant(Rule::StubHandover, Append, few()),
         mutant(Rule::CollectSparesComplete, Deleted, Bounds { complete: Choice::Either, ..few() }),
-        mutant(Rule::StubDroppedHandover, Append, Bounds { complete: Always, merges: Always, ..writers([4, 2], [2, 0]) }),
+        mutant(
+            Rule::StubDroppedHandover,
+            Append,
+            Bounds { complete: Always, merges: Always, ..writers([4, 2], [2, 0]) },
+        ),
         mutant(Rule::DropAfterAcknowledge, Deleted, writers([3, 2], [2, 0])),
         mutant(Rule::KeepSharedLeaf, Deleted, Bounds { leaf_entries: 1, ..writers([5, 0], [3, 0]) }),
         mutant(Rule::KeepSharedLedger, Deleted, writers([4, 3], [2, 1])),
@@ -221,11 +298,7 @@ pub fn mutants() -> Vec<Mutant> {
         ),
         mutant(Rule::SweepReachesLedger, Deleted, sweeping(OBJECTS, few())),
         mutant(Rule::ReadMissing, History, Bounds { reader: true, ..few() }),
-        mutant(
-            Rule::ReadRestartsFromLoad,
-            Stuck,
-            Bounds { reader: true, progress: true, ..few() },
-        ),
+        mutant(Rule::ReadRestartsFromLoad, Stuck, Bounds { reader: true, progress: true, ..few() }),
         mutant(Rule::ReadMatchesTable, History, Bounds { reader: true, ..ghosts() }),
         mutant(
             Rule::ReadMatchesIndex,

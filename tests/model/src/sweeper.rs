@@ -137,9 +137,7 @@ impl State {
         match there {
             NONE => None,
             STUB => (!bounds.kept(Rule::SweepKeepsStubs)).then_some(NONE),
-            id if bounds.kept(Rule::SweepSparesComplete)
-                && self.swept_around(bounds, at).commits & bit(id) != 0 =>
-            {
+            id if bounds.kept(Rule::SweepSparesComplete) && self.swept_around(bounds, at).commits & bit(id) != 0 => {
                 None
             }
             id if self.world.is_handover(id) && bounds.kept(Rule::SweepStubsHandover) => Some(STUB),

@@ -158,11 +158,20 @@ impl State {
                 self.source = self.source.max(item + 1);
                 self.writers[at].operation = None;
             }
-            Operation::Trim(wish) if newest.start >= wish && bounds.kept(Rule::StartNeverFalls) => self.writers[at].operation = None,
+            Operation::Trim(wish) if newest.start >= wish && bounds.kept(Rule::StartNeverFalls) => {
+                self.writers[at].operation = None
+            }
             Operation::Publish if !self.is_prepared(bounds, at) => self.writers[at].operation = None,
-            _ if self.writers[at].puts_left == 0 => {}
+            _ if !self.may_put(at) => {}
             _ => self.prepare_commit(bounds, at, operation),
         }
+    }
+
+    /// Whether the bounds leave the writer a put id, and the list a name.
+    pub fn may_put(&self, at: usize) -> bool {
+        let writer = &self.writers[at];
+        let has_name = usize::from(self.world.next_seq(writer.snapshot)) < NAMES;
+        writer.puts_left > 0 && usize::from(writer.puts) < PUTS && has_name
     }
 
     fn prepare_commit(&mut self, bounds: &Bounds, at: usize, operation: Operation) {
@@ -171,9 +180,6 @@ impl State {
         let parent = self.world.commit(writer.snapshot);
         let id = ((at * SESSIONS) as u8 + writer.session) * PUTS as u8 + writer.puts;
         let seq = self.world.next_seq(writer.snapshot);
-        if usize::from(seq) >= NAMES || usize::from(writer.puts) >= PUTS {
-            return self.fail(Violation::Bounds);
-        }
         writer.puts += 1;
         writer.puts_left -= 1;
         writer.sending = id;
@@ -290,9 +296,10 @@ impl State {
             _ => return,
         };
         if !self.world.exists(object(page, kind)) {
+            let rule = if kind == Kind::Head { Rule::ResolveMissingPage } else { Rule::ResolveMissingLedger };
             if !bounds.kept(Rule::ResolveRestartsFromLoad) {
                 // The same GET again: the state does not change.
-            } else if bounds.kept(Rule::ResolveMissingPage) {
+            } else if bounds.kept(rule) {
                 self.writers[at].phase = Phase::Resolving { accepted: false };
             } else {
                 self.settle(bounds, at, newest, false);
@@ -309,8 +316,12 @@ impl State {
     }
 
     fn settle(&mut self, bounds: &Bounds, at: usize, newest: CommitId, committed: bool) {
+        let id = self.writers[at].sending;
         if committed {
-            self.acknowledge(bounds, at, self.writers[at].sending);
+            self.acknowledge(bounds, at, id);
+        } else if self.world.in_chain(self.world.tip, id) {
+            // The next attempt would append it again.
+            self.fail(Violation::Append);
         }
         let writer = &mut self.writers[at];
         writer.phase = Phase::Ready;
