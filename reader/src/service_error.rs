@@ -55,8 +55,8 @@ pub(crate) fn judge(asked: &Asked<'_>, response: &HttpResponse) -> Verdict {
         | (_, "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "Throttling") => {
             Verdict::Passing(describe(response.status, &document))
         }
-        (_, "RequestTimeTooSkewed") => Verdict::Final(skewed(asked, &document)),
-        (403, "AccessDenied") if !document.server_time.is_empty() => Verdict::Final(skewed(asked, &document)),
+        (_, "RequestTimeTooSkewed") => Verdict::Final(skewed(asked, response, &document)),
+        (403, "AccessDenied") if !document.server_time.is_empty() => Verdict::Final(skewed(asked, response, &document)),
         (_, code) if credentials_advice(code).is_some() => Verdict::Final(ReaderError::Credentials {
             store: store(),
             reason: format!("{code}: {}", credentials_advice(code).unwrap_or_default()),
@@ -125,12 +125,12 @@ fn describe(status: u16, document: &ErrorDocument) -> String {
     }
 }
 
-fn skewed(asked: &Asked<'_>, document: &ErrorDocument) -> ReaderError {
+fn skewed(asked: &Asked<'_>, response: &HttpResponse, document: &ErrorDocument) -> ReaderError {
     let there = match document.server_time.as_str() {
-        "" => "something else".to_owned(),
+        "" => response.header("date").map_or_else(|| "something else".to_owned(), quote),
         time => time.to_owned(),
     };
-    ReaderError::ClockSkew { here: http_date(asked.at), there, store: asked.endpoint.to_string() }
+    ReaderError::ClockSkew { here: date(asked.at), there, store: asked.endpoint.to_string() }
 }
 
 fn credentials_advice(code: &str) -> Option<&'static str> {
@@ -152,7 +152,7 @@ fn quote(text: &str) -> String {
 }
 
 /// Seconds as a date, in the form in which S3 writes its own time.
-fn http_date(time: SystemTime) -> String {
+fn date(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Civil date from days since 1970, counted in years that begin in March (so that the leap day is the last).
@@ -255,7 +255,7 @@ mod tests {
             (4_107_542_399, "2100-02-28T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), date);
+            assert_eq!(date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), date);
         }
     }
 }

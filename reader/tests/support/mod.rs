@@ -122,7 +122,7 @@ fn answer(server: &RunningServer, request: Request) -> Answer {
             list.max_keys = max_keys as usize;
             list.delimiter = if delimiter { "/".into() } else { String::new() };
             if let Some(name) = start_after {
-                list.start = ListStart::AfterKey(name);
+                list.start = ListStart::After(name);
             }
             let page = store.list(BUCKET, &list).expect("a LIST");
             let objects = page.objects.into_iter().map(|object| Listed {
