@@ -33,7 +33,7 @@ fn builder(config: S3StoreConfig) -> S3StoreWriterBuilder {
         base_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(20),
         deadline: Duration::from_secs(20),
-        background_deadline: Duration::from_secs(20),
+        background_deadline: Duration::from_secs(2),
     };
     S3StoreWriter::builder(config).retry_policy(policy)
 }
@@ -52,8 +52,12 @@ fn is_commit(request: &RequestInfo) -> bool {
 
 /// What creating a keyspace fails with.
 async fn refusal(config: S3StoreConfig) -> WriterError {
+    refusal_of("flights", config).await
+}
+
+async fn refusal_of(keyspace: &str, config: S3StoreConfig) -> WriterError {
     let writer = builder(config).build().await.unwrap();
-    writer.create_keyspace("flights").await.unwrap_err()
+    writer.create_keyspace(keyspace).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -162,7 +166,7 @@ async fn a_store_without_safe_conditions_is_refused() {
         true => Fault::refuse(StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         false => Fault::None,
     });
-    let error = refusal(config(&server)).await;
+    let error = refusal_of("trains", config(&server)).await;
     assert!(matches!(error, WriterError::UnsafeStore { .. }), "{error:?}");
     server.shutdown().await;
 }
