@@ -1,10 +1,15 @@
 //! What klstore's tests share: a store without a network, and actors that can be stopped at every request.
 
+pub mod conformance;
 pub mod explorer;
+pub mod harness;
 pub mod history;
 pub mod model_run;
 pub mod seeded;
+pub mod servers;
 pub mod stage;
+pub mod storm;
 pub mod vec_model;
+pub mod wire_run;
 pub mod workload;
 pub mod world;

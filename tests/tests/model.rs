@@ -1,7 +1,7 @@
 //! Whatever is done to lists, they read as the plain vectors that they stand for (DESIGN section 4).
 
 use klstore_format::rules::{Rule, without};
-use klstore_tests::{model_run, seeded};
+use klstore_tests::{model_run, seeded, wire_run};
 
 #[test]
 fn lists_are_vectors() {
@@ -22,5 +22,16 @@ fn a_broken_rule_makes_a_difference() {
             Err(difference) => println!("without {rule:?}: {difference}"),
             Ok(_) => panic!("{rule:?} is switched off and nothing differs: KLSTORE_SEED={seed}"),
         }
+    }
+}
+
+/// The same through writer and reader over HTTP, while the server fails, loses answers and does things late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_vectors_over_http_in_a_storm() {
+    let seed = seeded::seed("model over HTTP");
+    let operations = seeded::count("KLSTORE_HTTP_OPERATIONS", 6_000);
+    match wire_run::run(seed, operations).await {
+        Ok(tally) => println!("{operations} operations: {tally:#?}"),
+        Err(difference) => panic!("{difference}"),
     }
 }
