@@ -24,7 +24,7 @@ mod memory_store;
 #[cfg(test)]
 mod test_clock;
 
-pub use klstore_format::plan::SweepReport;
+pub use klstore_format::plan::{InvalidInsertion, SweepReport};
 pub use klstore_format::{Insertion, S3StoreConfig};
 
 pub use builder::S3StoreWriterBuilder;

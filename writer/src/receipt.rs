@@ -85,6 +85,7 @@ impl Future for AppendReceipt {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
+            // Polled again after it was ready, a receipt has nothing more to say.
             State::Now(appended) => appended.take().map_or(Poll::Pending, |appended| Poll::Ready(Ok(appended))),
             State::Later(outcome) => outcome.as_mut().poll(context),
         }

@@ -33,7 +33,6 @@ const CACHE_NOTHING: &str = "no-cache";
 const MAX_EMPTY_LISTINGS: u32 = 100;
 
 /// An S3 bucket as an [`ObjectStore`]. Each request is sent once: the SDK's retries are off.
-#[derive(Debug)]
 pub struct S3ObjectStore {
     client: Client,
     bucket: String,
@@ -262,6 +261,14 @@ impl ObjectStore for S3ObjectStore {
     }
 }
 
+/// Without the client: what it holds is no business of a log.
+impl std::fmt::Debug for S3ObjectStore {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut output = formatter.debug_struct("S3ObjectStore");
+        output.field("bucket", &self.bucket).field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
 /// Reads a body: `limit` bytes after the first `skipped`. More is cut off where a part was asked for, and refused
 /// where the whole object was.
 async fn receive(body: &mut ByteStream, skipped: u64, limit: u64, cut: bool) -> Result<Bytes, String> {
@@ -347,6 +354,18 @@ mod tests {
         assert_eq!(decode_name("a%2Fb~20c+d", true).unwrap(), "a/b~20c+d");
         assert_eq!(decode_name("a%2Fb", false).unwrap(), "a%2Fb");
         assert!(decode_name("%FF", true).is_none());
+    }
+
+    #[tokio::test]
+    async fn no_secret_shows_in_debug_output() {
+        let mut config = S3StoreConfig::new("bucket");
+        config.access_key = Some("AKTEST".into());
+        config.secret_key = Some("very-secret".into());
+        config.session_token = Some("very-secret-token".into());
+        let store = S3ObjectStore::new(&config).await.unwrap();
+        let builder = crate::S3StoreWriter::builder(config.clone());
+        let shown = format!("{store:?} {builder:?} {:?}", crate::S3StoreWriter::new(config).await.unwrap());
+        assert!(shown.contains("bucket") && !shown.contains("very-secret"), "{shown}");
     }
 
     #[tokio::test]

@@ -34,16 +34,24 @@ const DUTIES_AT_ONCE: usize = 8;
 /// Clones share everything. One writer at a time should append to a key: several are safe, but each change of hands
 /// costs two more requests. It must be used inside a tokio runtime; [`blocking`](crate::blocking) brings its own.
 ///
-/// ```no_run
+/// ```
 /// use klstore_writer::{Insertion, S3StoreConfig, S3StoreWriter, StoreWriter};
+/// # use klstore_s3_server::{Credential, Server};
 ///
-/// # async fn example() -> Result<(), klstore_writer::WriterError> {
-/// let writer = S3StoreWriter::new(S3StoreConfig::new("my-bucket")).await?;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = Server::builder().bucket("my-bucket").credential(Credential::new("AKEXAMPLE", "secret")).start().await?;
+/// let mut config = S3StoreConfig::new("my-bucket");
+/// # (config.endpoint, config.path_style) = (Some(server.endpoint()), true);
+/// # (config.access_key, config.secret_key) = (Some("AKEXAMPLE".into()), Some("secret".into()));
+/// config.object_prefix = "production/".into();
+/// let writer = S3StoreWriter::new(config).await?;
 /// writer.create_keyspace("flights").await?;
 /// let departure = Insertion::new("departed").with_nonce(1).with_timestamp(1_357_034_400_000);
 /// let appended = writer.append_list("flights", "N14228", vec![departure]).await?.await?;
 /// assert_eq!(appended.first_offset, Some(0));
 /// writer.close().await?;
+/// # server.shutdown().await;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
