@@ -1,5 +1,7 @@
 //! What klstore's tests share: a store without a network, and actors that can be stopped at every request.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "all of this is part of tests: whatever is unexpected fails one")]
+
 pub mod conformance;
 pub mod explorer;
 pub mod harness;
@@ -13,3 +15,8 @@ pub mod vec_model;
 pub mod wire_run;
 pub mod workload;
 pub mod world;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
