@@ -5,41 +5,46 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::commands;
 use crate::settings::StoreArguments;
 
+// Lines of help that are laid out by hand stay below 90 columns, so that they are not wrapped again.
+
 const AFTER_HELP: &str = "\
-Try it without an account: `klstore demo` puts a year of real flights into an S3 server of its own.
+Try it without an account: `klstore demo` puts a year of real flights into an S3 server
+of its own.
 
 Start:
-  export KLSTORE_BUCKET=my-bucket AWS_REGION=eu-central-1   # or --bucket, --region, --endpoint
+  export KLSTORE_BUCKET=my-bucket AWS_REGION=eu-central-1
   klstore keyspace create sensors
   echo 21.5 | klstore append sensors kitchen
   klstore page sensors kitchen --order backwards
 
-Use `klstore help COMMAND` for the details of a command and `klstore --help` for credentials and exit codes.";
+`klstore help COMMAND` has the details of a command, `klstore --help` credentials,
+settings and exit codes.";
 
 const AFTER_LONG_HELP: &str = "\
 Credentials:
-  From the usual places, in this order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN), the
-  profile of AWS_PROFILE in ~/.aws, SSO, web identity, container and instance metadata. --profile (or
-  KLSTORE_PROFILE) asks only that profile. --anonymous sends unsigned requests. Secrets are never flags: flags are
-  seen by everyone on the machine.
+  From the usual places, in this order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with
+  AWS_SESSION_TOKEN), the profile of AWS_PROFILE in ~/.aws, SSO, web identity, container
+  and instance metadata. --profile asks only that profile, --anonymous sends unsigned
+  requests. Secrets are never flags: everyone on a machine can see those.
 
 Settings:
-  A flag wins over its KLSTORE_* variable, and that over AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION and
-  AWS_DEFAULT_REGION. Empty variables count as unset.
+  A flag wins over its KLSTORE_* variable, and that over AWS_ENDPOINT_URL_S3,
+  AWS_ENDPOINT_URL, AWS_REGION and AWS_DEFAULT_REGION. Empty variables count as unset.
 
 Exit codes:
-  0  done (also when the reader of a pipe has seen enough, as in `klstore read ... | head`)
+  0  done; also where a pipe's reader has seen enough (`klstore read ... | head`)
   1  failed for another reason, such as a file that cannot be read
-  2  the command line or the input is wrong: nothing to try again, something to correct
-  3  the keyspace, key or bucket does not exist
+  2  the command line or the input is wrong: correct it
+  3  the bucket, keyspace or key does not exist
   4  the keyspace already exists
-  5  no access, or a setting is wrong: credentials, permission, region, clock, endpoint
+  5  no access, or a wrong setting: credentials, permission, region, clock, endpoint
   6  the store did not answer or is busy: try again
   7  an object in the store is damaged, or of a newer version
 
 Output:
-  Answers go to stdout, everything else to stderr. With --json each answer is one JSON object on stdout and each
-  error one on stderr: {\"error\": {\"kind\", \"exit_code\", \"message\", \"advice\"}}.";
+  Answers go to stdout, everything else to stderr. With --json each answer is one JSON
+  object on stdout, and each error one on stderr:
+  {\"error\": {\"kind\", \"exit_code\", \"message\", \"advice\"}, \"done\": what was done before}";
 
 /// Appendable lists on S3: append, page, seek and follow.
 ///
@@ -47,7 +52,7 @@ Output:
 /// from an offset, a timestamp or a nonce. S3 is the only server.
 #[derive(Debug, Parser)]
 #[command(
-    name = "klstore", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110,
+    name = "klstore", version, arg_required_else_help = true, max_term_width = 100,
     after_help = AFTER_HELP, after_long_help = format!("{AFTER_HELP}\n\n{AFTER_LONG_HELP}"),
 )]
 pub struct Cli {
@@ -72,9 +77,7 @@ pub struct GeneralArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show it all: an S3 server, a year of real flights into it, pages out of it
     Demo(commands::demo::Arguments),
-    /// Serve S3 from a folder of this machine
     S3(commands::s3::Arguments),
     /// Create and list keyspaces
     #[command(subcommand)]
@@ -82,12 +85,8 @@ pub enum Command {
     /// List the keys of a keyspace
     #[command(subcommand)]
     Key(commands::key::Command),
-    /// Show what is known of one list: offsets, nonces, items, bytes, times
     Stat(commands::stat::Arguments),
-    /// Append lines or NDJSON to a list, or to many
     Append(commands::append::Arguments),
-    /// Read one page of a list, as one JSON object
     Page(commands::page::Arguments),
-    /// Read a list from a start to its end, and follow it
     Read(commands::read::Arguments),
 }

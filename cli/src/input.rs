@@ -53,8 +53,8 @@ pub enum Problem {
     Read(#[from] io::Error),
     #[error("is longer than {limit} bytes: a value may have up to 16 MiB")]
     TooLong { limit: u64 },
-    #[error("is no object of the expected form: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error("is no object of the expected form: {reason} (column {column})")]
+    Json { reason: String, column: usize },
     #[error("has neither `value` nor `value_base64`: give one of them")]
     NoValue,
     #[error("has both `value` and `value_base64`: give one of them")]
@@ -73,6 +73,15 @@ pub enum Problem {
     ValueTooLarge { bytes: usize, limit: usize },
     #[error("the timestamp {timestamp} is more than a day ahead of this machine's clock ({now}): correct one of them")]
     FutureTimestamp { timestamp: i64, now: i64 },
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        let (message, column) = (error.to_string(), error.column());
+        // It was given one line and numbers that one.
+        let reason = message.split(" at line 1 column ").next().unwrap_or(&message).to_owned();
+        Self::Json { reason, column }
+    }
 }
 
 /// What all lines have in common.
@@ -209,7 +218,8 @@ mod tests {
     #[test]
     fn lines_are_values_without_their_ends() {
         let check = |input: &[u8], expected: &[&[u8]]| {
-            let items: Vec<_> = read(RULES, input).into_iter().map(|item| item.expect("good").insertion.value).collect();
+            let items: Vec<_> =
+                read(RULES, input).into_iter().map(|item| item.expect("good").insertion.value).collect();
             assert_eq!(items, expected, "{input:?}");
         };
         check(b"", &[]);

@@ -5,12 +5,13 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging: warnings of klstore itself, and with each `-v` more. Other crates' logs stay above the level at
-/// which they show headers, as these hold signatures and session tokens.
+/// which they show headers, as these hold signatures and session tokens. (To s3s, each request that is refused is an
+/// error of its own.)
 pub fn start(verbose: u8, json: bool) {
     // A target stands for all that begin with it: klstore_reader, klstore_writer...
     let filter = match verbose {
-        0 => "error,klstore=warn",
-        1 => "warn,klstore=info",
+        0 => "error,s3s=off,klstore=warn",
+        1 => "warn,s3s=off,klstore=info",
         2 => "info,klstore=debug",
         _ => "info,klstore=trace",
     };

@@ -70,7 +70,9 @@ fn write_failure(err: &mut impl Write, failure: &Failure) -> io::Result<()> {
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (red, bold_off) = if colours { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     // Names and a store's own words may be in the message.
-    writeln!(err, "{red}error:{bold_off} {}", escaped(failure.what.as_bytes()))?;
+    let mut lines = failure.what.lines().map(|line| escaped(line.as_bytes()));
+    writeln!(err, "{red}error:{bold_off} {}", lines.next().unwrap_or_default())?;
+    lines.try_for_each(|line| writeln!(err, "{line}"))?;
     if let Some(done) = &failure.done {
         writeln!(err, "  done before: {done}")?;
     }
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn thousands_are_separated() {
-        for (count, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (336_776, "336,776"), (1_000_000, "1,000,000")] {
+        for (count, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (336_776, "336,776"), (1_000_000, "1,000,000")]
+        {
             assert_eq!(count_text(count), text);
         }
     }

@@ -23,7 +23,9 @@ pub struct PageArguments {
 
 /// A position, not a condition on what follows; of several the strictest counts.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Where to start (the strictest counts; without any at the first item, backwards at the last)")]
+#[command(
+    next_help_heading = "Where to start (the strictest counts; without any at the first item, backwards at the last)"
+)]
 pub struct StartArguments {
     /// At this offset
     #[arg(long, value_name = "N")]

@@ -20,8 +20,12 @@ pub struct StoreArguments {
     pub endpoint: Option<String>,
     /// What all object names begin with, such as `team/lists` (--object-prefix in `key ls`)
     #[arg(
-        long = "prefix", alias = "object-prefix", global = true,
-        env = "KLSTORE_PREFIX", hide_env_values = true, value_name = "PREFIX"
+        long = "prefix",
+        alias = "object-prefix",
+        global = true,
+        env = "KLSTORE_PREFIX",
+        hide_env_values = true,
+        value_name = "PREFIX"
     )]
     pub object_prefix: Option<String>,
     /// Region of the bucket, us-east-1 if nothing says otherwise [also: AWS_REGION, AWS_DEFAULT_REGION]

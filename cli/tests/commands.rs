@@ -139,7 +139,8 @@ fn a_page_is_one_json_object_from_any_start() {
 #[test]
 fn a_list_is_read_in_all_its_forms() {
     let store = Store::with_keyspace();
-    let lines = "{\"value\":\"a\\u0007\",\"timestamp\":1,\"nonce\":\"5\"}\n{\"value_base64\":\"/w==\",\"timestamp\":2}\n";
+    let lines =
+        "{\"value\":\"a\\u0007\",\"timestamp\":1,\"nonce\":\"5\"}\n{\"value_base64\":\"/w==\",\"timestamp\":2}\n";
     store.klstore_reading(&["append", "ks", "k", "--format", "ndjson"], lines).succeeds();
     let read = |more: &[&str]| store.klstore(&[&["read", "ks", "k"], more].concat()).succeeds();
     let both = "{\"offset\":0,\"timestamp\":1,\"nonce\":\"5\",\"value\":\"a\\u0007\"}\n\

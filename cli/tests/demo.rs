@@ -28,9 +28,9 @@ fn the_demo_shows_pages_and_a_summary() {
 
 #[test]
 fn the_demo_answers_in_json() {
-    let ran: Ran = command("", &["demo", "--exit", "--rows", "3000", "--json"]).output().unwrap().into();
+    let ran: Ran = command("", &["demo", "--exit", "--rows", "20000", "--json"]).output().unwrap().into();
     let answer = ran.succeeds().json();
-    assert_eq!((&answer["append"]["appended"], &answer["check"]["equal_rows"]), (&3_000.into(), &3_000.into()));
+    assert_eq!((&answer["append"]["appended"], &answer["check"]["equal_rows"]), (&20_000.into(), &20_000.into()));
     let pages = answer["pages"].as_array().unwrap();
     assert_eq!(pages.len(), 8);
     for page in pages {

@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use klstore_s3_server::{ByteRange, Precondition};
 use serde_json::json;
 use support::{BLIND_ACCESS_KEY, Ran, Store, command};
 
@@ -12,7 +14,8 @@ use support::{BLIND_ACCESS_KEY, Ran, Store, command};
 fn a_bad_line_stops_the_append_after_everything_before_it() {
     let store = Store::with_keyspace();
     let append = |lines: &str| store.klstore_reading(&["append", "ks", "k", "--format", "ndjson"], lines);
-    let failed = append("{\"value\":\"a\"}\n\n{\"value\":\"b\"}\n{\"value\":\"c\",\"nonce\":\"x\"}\n{\"value\":\"d\"}\n");
+    let failed =
+        append("{\"value\":\"a\"}\n\n{\"value\":\"b\"}\n{\"value\":\"c\",\"nonce\":\"x\"}\n{\"value\":\"d\"}\n");
     failed.fails(2, &["line 4: the nonce \"x\"", "everything before line 4 was appended", "\"appended\":2"]);
     assert_eq!(store.items("ks", "k").len(), 2);
 
@@ -22,6 +25,46 @@ fn a_bad_line_stops_the_append_after_everything_before_it() {
     assert_eq!(error["done"], json!({ "appended": 1, "duplicates": 0, "keys": 1 }));
     assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&json!("usage"), &json!(2)));
     assert!(error["error"]["message"].as_str().unwrap().starts_with("line 2: "));
+}
+
+#[test]
+fn an_append_that_fails_says_where_to_go_on_and_going_on_completes_it() {
+    let store = Store::with_keyspace();
+    let line = |n: usize| {
+        let key = if n % 7 == 3 && n > 4_000 { "closed".to_owned() } else { format!("k{}", n % 5) };
+        json!({ "key": key, "value": n.to_string(), "nonce": n }).to_string() + "\n"
+    };
+    let lines: Vec<String> = (1..=9_000).map(line).collect();
+    let child = {
+        let mut command = store.command(&["append", "ks", "--json"]);
+        command.env("AWS_ACCESS_KEY_ID", support::CLOSED_ACCESS_KEY);
+        let mut child = support::spawn(command);
+        let _ = child.stdin.take().unwrap().write_all(lines.concat().as_bytes());
+        child
+    };
+    let error = Ran::from(child.wait_with_output().unwrap()).fails(5, &["key `closed`"]).json_error();
+    let advice = error["error"]["advice"].as_str().unwrap();
+    let resume: usize = advice.split("before line ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((1..=4_005).contains(&resume), "{advice}");
+
+    // Everything before that line is there, and from it on the same input completes the lists.
+    let values = |key: &str| -> Vec<usize> {
+        let text = store.klstore(&["read", "ks", key, "--output", "text"]).succeeds().text();
+        text.lines().map(|value| value.parse().unwrap()).collect()
+    };
+    let expected = |key: usize| -> Vec<usize> {
+        (1..=9_000).filter(|n| n % 5 == key && !(n % 7 == 3 && *n > 4_000)).collect()
+    };
+    for key in 0..5 {
+        let found = values(&format!("k{key}"));
+        assert_eq!(found, expected(key)[..found.len()]);
+        assert!(expected(key).iter().take_while(|n| **n < resume).count() <= found.len());
+    }
+    store.klstore_reading(&["append", "ks"], lines[resume - 1..].concat()).succeeds();
+    for key in 0..5 {
+        assert_eq!(values(&format!("k{key}")), expected(key));
+    }
+    assert_eq!(values("closed"), (4_001..=9_000).filter(|n| n % 7 == 3).collect::<Vec<_>>());
 }
 
 #[test]

@@ -18,8 +18,8 @@ use crate::failure::{Failure, Kind};
 use crate::input::{InputError, InputFormat, InputItem, InputReader, InputRules};
 use crate::output::{Output, count_text};
 use crate::settings::StoreArguments;
-use crate::store::{self, variable};
 use crate::stop;
+use crate::store::{self, variable};
 
 /// Items and bytes that the reading thread hands over at once.
 const CHUNK_ITEMS: usize = 256;
@@ -30,6 +30,8 @@ const WAITING_CHUNKS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 const INPUT_BUFFER: usize = 256 << 10;
 
+/// Append lines or NDJSON to a list, or to many
+///
 /// Items go in batches of up to 1,000 items or 1 MiB, many keys at once, each key's items in their order; where the
 /// input pauses, at once. A line that cannot be used stops the command with its number, after everything before it
 /// was appended.
@@ -38,9 +40,9 @@ const INPUT_BUFFER: usize = 256 << 10;
 NDJSON: one object a line, and no other fields than these:
   \"key\"           the list; required where KEY is not given, refused where it is
   \"value\"         text, or instead \"value_base64\": any bytes
-  \"nonce\"         a number or a decimal string, 0 to 2^128-2. In a list nonces increase: an item whose nonce is
-                  below the list's next one is there already and dropped as a duplicate, so that an import can
-                  simply be started again
+  \"nonce\"         a number or a decimal string, 0 to 2^128-2. In a list nonces increase:
+                  an item whose nonce is below the list's next one is there already and
+                  dropped as a duplicate, so that an import can simply be started again
   \"timestamp\"     milliseconds since 1970, or RFC 3339; now, if left out
   \"offset\"        is ignored (`klstore read` writes it)
 
@@ -250,6 +252,10 @@ fn text(totals: Totals) -> String {
     let keys = if keys == 1 { "1 key".to_owned() } else { format!("{} keys", count_text(keys)) };
     match duplicates {
         0 => format!("appended {} {items} to {keys}", count_text(appended)),
-        _ => format!("appended {} {items} to {keys}, dropped {} duplicates", count_text(appended), count_text(duplicates)),
+        _ => format!(
+            "appended {} {items} to {keys}, dropped {} duplicates",
+            count_text(appended),
+            count_text(duplicates)
+        ),
     }
 }

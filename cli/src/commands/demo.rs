@@ -20,11 +20,13 @@ use crate::output::{Output, bytes_text, count_text};
 use crate::stop;
 
 use flights::{Flights, ROWS, UNKNOWN_AIRCRAFT};
-use load::{Timed, append_all, check_all};
+use load::{append_all, check_all};
 
 const BUCKET: &str = "demo";
 const KEYSPACE: &str = "flights";
 
+/// Show it all: an S3 server, a year of real flights into it, pages out of it
+///
 /// All 336,776 flights out of New York in 2013, a list for each aircraft: they are appended the way they would come
 /// in, a few rows at a time for many aircraft at once, then read back and compared, then paged from all kinds of
 /// start, with the requests and bytes that each page took. Nothing leaves this machine.
@@ -144,8 +146,7 @@ async fn show(
     let writer = Arc::new(S3StoreWriter::new(config.clone()).await?);
     writer.create_keyspace(KEYSPACE).await?;
     let before = server.counts();
-    let Timed { seconds, .. } = append_all(writer.clone(), KEYSPACE, &flights).await?;
-    writer.close().await?;
+    let seconds = append_all(&writer, KEYSPACE, &flights).await?.seconds;
     let (counts, statistics) = (server.counts(), writer.statistics());
     let puts = counts.put - before.put;
     let stored_bytes = counts.object_bytes_in - before.object_bytes_in;

@@ -22,9 +22,7 @@ pub enum Command {
         limit: Option<u64>,
         /// What all object names begin with: `--prefix` of the other commands
         // Of the same name as the global flag, so that clap takes the two for one and `--prefix` is free here.
-        #[arg(
-            long, env = "KLSTORE_PREFIX", hide_env_values = true, value_name = "PREFIX", help_heading = "Store"
-        )]
+        #[arg(long, env = "KLSTORE_PREFIX", hide_env_values = true, value_name = "PREFIX", help_heading = "Store")]
         object_prefix: Option<String>,
     },
 }

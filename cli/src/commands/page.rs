@@ -11,6 +11,8 @@ use crate::page_arguments::PageArguments;
 use crate::settings::StoreArguments;
 use crate::store;
 
+/// Read one page of a list, as one JSON object
+///
 /// Pass the page's `continuation` to the next call to read on; it is null at the end. A key that does not exist is
 /// an empty page. `stats` says what the page took: LISTs, GETs and bytes.
 #[derive(Debug, Args)]
@@ -20,8 +22,9 @@ Examples:
   klstore page flights N14228 --start-timestamp 2013-01-20T00:00:00Z | jq -r '.items[].value'
 
 Answer:
-  {\"keyspace\", \"key\", \"items\": [{\"offset\", \"timestamp\" (ms since 1970), \"nonce\" (decimal string, if any),
-   \"value\" (text) or \"value_base64\" (other bytes)}], \"continuation\", \"stats\"}")]
+  {\"keyspace\", \"key\", \"items\": [ITEM...], \"continuation\", \"stats\"}, an ITEM being
+  {\"offset\", \"timestamp\" (ms since 1970), \"nonce\" (decimal string, if any),
+   \"value\" (text) or \"value_base64\" (other bytes)}")]
 pub struct Arguments {
     #[command(flatten)]
     page: PageArguments,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use futures::{StreamExt, TryStreamExt};
-use klstore_format::{Item, ItemFilter};
 use klstore_format::limits::DEFAULT_MAX_RESULTS;
+use klstore_format::{Item, ItemFilter};
 use klstore_reader::{FollowStart, Polling, ReaderError, S3StoreReader, StoreReader, StoreReaderExt};
 
 use crate::failure::{Failure, Kind};
@@ -20,6 +20,8 @@ const POLLING: Polling = Polling { interval: Duration::from_millis(500), max_int
 /// Items that are written at once, where so many were added.
 const ITEMS_AT_ONCE: usize = 256;
 
+/// Read a list from a start to its end, and follow it
+///
 /// Its NDJSON is what `klstore append` reads: {"offset", "timestamp", "nonce", "value" or "value_base64"}, one item a
 /// line. A key that does not exist has no items; with --follow its first ones are waited for.
 #[derive(Debug, Args)]
@@ -94,11 +96,7 @@ async fn end_of_list(reader: &S3StoreReader, page: &PageArguments) -> Result<u64
 }
 
 /// Writes the pages from the start to the end of the list; gives the offset of the last item, if there was any.
-async fn read_to_end(
-    reader: &S3StoreReader,
-    page: &PageArguments,
-    sink: &mut Sink,
-) -> Result<Option<u64>, Failure> {
+async fn read_to_end(reader: &S3StoreReader, page: &PageArguments, sink: &mut Sink) -> Result<Option<u64>, Failure> {
     let PageArguments { keyspace, key, order, max_size, start } = page;
     // No more items than wanted, where that is less than a page.
     let max_size = match sink.left {

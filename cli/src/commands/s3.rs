@@ -12,6 +12,8 @@ use crate::output::Output;
 use crate::stop;
 use crate::store::variable;
 
+/// Serve S3 from a folder of this machine
+///
 /// The key pair that clients have to use comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 ///
 /// What was answered survives a crash of the server and, as far as the disk keeps its word, of the machine. One

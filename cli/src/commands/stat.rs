@@ -10,6 +10,8 @@ use crate::output::{Output, aligned, bytes_text, count_text, time_text};
 use crate::settings::StoreArguments;
 use crate::store;
 
+/// Show what is known of one list: offsets, nonces, items, bytes, times
+///
 /// Takes two requests, whatever the list's size.
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -72,7 +72,11 @@ mod tests {
         check(r#"{"value":"a\u0000é"}"#, None, Insertion::new("a\0é"));
         check(r#"{"key":"k","value_base64":"/wA="}"#, Some("k"), Insertion::new(vec![255, 0]));
         check(r#"{"value":"","nonce":null,"timestamp":null,"key":null}"#, None, Insertion::new(""));
-        check(r#"{"offset":9,"value":"","nonce":7,"timestamp":-1}"#, None, Insertion::new("").with_nonce(7).with_timestamp(-1));
+        check(
+            r#"{"offset":9,"value":"","nonce":7,"timestamp":-1}"#,
+            None,
+            Insertion::new("").with_nonce(7).with_timestamp(-1),
+        );
         check(r#"{"value":"","timestamp":"1970-01-01T00:00:01Z"}"#, None, Insertion::new("").with_timestamp(1_000));
     }
 

@@ -15,6 +15,9 @@ pub const SECRET_KEY: &str = "a-secret-of-the-tests";
 /// A key pair that may do everything but LIST.
 pub const BLIND_ACCESS_KEY: &str = "AKBLIND";
 
+/// A key pair that may not PUT commits of the list `closed`.
+pub const CLOSED_ACCESS_KEY: &str = "AKCLOSED";
+
 /// A store, and the command with the environment that leads to it.
 pub struct Store {
     pub server: RunningServer,
@@ -26,12 +29,16 @@ impl Store {
     pub fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let blind = Credential::new(BLIND_ACCESS_KEY, SECRET_KEY).deny(Permission::ListBucket);
+        let closed = Credential::new(CLOSED_ACCESS_KEY, SECRET_KEY).policy(|(permission, _, key)| {
+            permission != Permission::PutObject || !key.is_some_and(|key| key.contains("/lists/closed/"))
+        });
         let server = Server::builder()
             .bucket(BUCKET)
             .bucket("public")
             .anonymous("public", AnonymousAccess { get: true, list: true })
             .credential(Credential::new(ACCESS_KEY, SECRET_KEY))
-            .credential(blind);
+            .credential(blind)
+            .credential(closed);
         let server = runtime.block_on(server.start()).unwrap();
         Self { server, _runtime: runtime }
     }

@@ -28,21 +28,22 @@ pub struct Timed<T> {
     pub seconds: f64,
 }
 
-/// Appends all flights in the file's order.
+/// Appends all flights in the file's order, and waits for the compactions that this brought about.
 ///
 /// # Errors
 /// The first append that failed.
-pub async fn append_all(writer: Arc<S3StoreWriter>, keyspace: &str, flights: &Flights) -> Result<Timed<()>, Failure> {
+pub async fn append_all(writer: &Arc<S3StoreWriter>, keyspace: &str, flights: &Flights) -> Result<Timed<()>, Failure> {
     let started = Instant::now();
     let limits =
         AppenderLimits { batch_items: ROWS_PER_APPEND, buffered_bytes: usize::MAX, ..AppenderLimits::default() };
-    let mut appender = Appender::new(writer, keyspace, limits);
+    let mut appender = Appender::new(writer.clone(), keyspace, limits);
     let bar = bar(flights.flights.len() as u64, "append");
     for (number, flight) in flights.flights.iter().enumerate() {
         appender.push(number as u64, &flight.key, flight.insertion.clone()).await.map_err(|error| error.error)?;
         bar.set_position(appender.totals().appended);
     }
     appender.finish().await.map_err(|error| error.error)?;
+    writer.close().await?;
     bar.finish_and_clear();
     Ok(Timed { value: (), seconds: started.elapsed().as_secs_f64() })
 }

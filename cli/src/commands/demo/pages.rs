@@ -66,9 +66,8 @@ impl PageCase {
     /// The same page out of memory, by the plainest means.
     fn expected<'a>(&self, list: &[&'a Insertion]) -> Vec<(u64, &'a Insertion)> {
         let filter = self.filter.unwrap_or_default();
-        let first_where = |condition: &dyn Fn(&Insertion) -> bool| {
-            list.iter().position(|item| condition(item)).unwrap_or(list.len())
-        };
+        let first_where =
+            |condition: &dyn Fn(&Insertion) -> bool| list.iter().position(|item| condition(item)).unwrap_or(list.len());
         let numbered = list.iter().enumerate().map(|(offset, item)| (offset as u64, *item));
         let size = usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
         match self.order {
@@ -80,7 +79,8 @@ impl PageCase {
             }
             IterationOrder::Backwards => {
                 let end = list.len();
-                let by_offset = filter.start_offset.map_or(end, |o| usize::try_from(o).unwrap_or(end).saturating_add(1));
+                let by_offset =
+                    filter.start_offset.map_or(end, |o| usize::try_from(o).unwrap_or(end).saturating_add(1));
                 let by_time = filter.start_timestamp.map_or(end, |t| first_where(&|item| item.timestamp > Some(t)));
                 let by_nonce = filter.start_nonce.map_or(end, |n| first_where(&|item| item.nonce > Some(n)));
                 let end = by_offset.min(by_time).min(by_nonce).min(end);
