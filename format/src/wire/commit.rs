@@ -144,16 +144,20 @@ impl CommitHeader {
         self.table.get(usize::try_from(seq.checked_sub(self.covered)?).ok()?)
     }
 
-    /// Where the list stood before the own items. Without a table the highest timestamp is known only where the own
-    /// items do not reach it.
-    fn before(&self) -> Run {
-        match self.table.last() {
-            Some(last) => last.run.after(),
-            None if self.run.count == 0 || self.run.running_max_timestamp > self.run.max_timestamp => {
-                Run::empty(self.run.first, self.run.running_max_timestamp, 0)
-            }
-            None => Run::empty(self.run.first, i64::MIN, 0),
+    /// Where the list stood before the own items. Without a table (only commit 0 has none, in a list that keeps the
+    /// protocol) as much of it as follows from the own run: at the end of the items the state is the run's in any case.
+    fn before(&self, own: &[Item]) -> Run {
+        if let Some(last) = self.table.last() {
+            return last.run.after();
         }
+        let run = &self.run;
+        let raised = run.count > 0 && run.running_max_timestamp <= run.max_timestamp;
+        let numbered = own.iter().any(|item| item.nonce.is_some());
+        Run::empty(
+            run.first,
+            if raised { i64::MIN } else { run.running_max_timestamp },
+            if numbered { 0 } else { run.next_nonce },
+        )
     }
 
     /// The carried items, as far as they are known: from the begin of the commit that the carry begins in, where the
@@ -407,7 +411,7 @@ pub fn encode_commit(
     let carried_options = BlockOptions { codec: carry_codec, ..*options };
 
     let mut blocks = Vec::new();
-    header.own_blocks = encode_blocks(owner, &header.before(), own, &own_options, 0, &mut blocks);
+    header.own_blocks = encode_blocks(owner, &header.before(own), own, &own_options, 0, &mut blocks);
     let position = blocks.len() as u64;
     header.carried_blocks = encode_blocks(owner, &carried_before, carried, &carried_options, position, &mut blocks);
 
