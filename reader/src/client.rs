@@ -15,7 +15,8 @@ use crate::credentials::CredentialsSource;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::ReaderError;
-use crate::list_objects::{self, MAX_KEYS, MAX_LISTING_BYTES, bare_etag};
+use crate::get_object::read_object;
+use crate::list_objects::{self, MAX_KEYS, MAX_LISTING_BYTES};
 use crate::retry::RetryPolicy;
 use crate::service_error::{Asked, Verdict, is_error_document, judge};
 use crate::sign::{Signed, Signing, sign_get};
@@ -296,65 +297,4 @@ fn first_bytes(mut object: Object, length: u64) -> Object {
     // A length beyond usize::MAX is beyond the body too.
     object.body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
     object
-}
-
-/// Checks a success against what its headers promise, as far as they are shown.
-///
-/// # Errors
-///
-/// What does not fit: bytes were lost on the way, or the server answered another question.
-fn read_object(response: &HttpResponse, range: Option<Range<u64>>) -> Result<Option<Object>, String> {
-    let body = response.body.clone();
-    let length = body.len() as u64;
-    let whole: Option<u64> = response.header("content-length").and_then(|value| value.parse().ok());
-    let etag = response.header("etag").map(|etag| bare_etag(etag).to_owned());
-    let size = match (response.status, range) {
-        (206, Some(range)) => {
-            if whole.is_some_and(|whole| whole != length) {
-                return Err(format!("{length} bytes came of {}", whole.unwrap_or_default()));
-            }
-            match response.header("content-range") {
-                None => None,
-                Some(value) => {
-                    let (first, last, size) = content_range(value).ok_or("its Content-Range makes no sense")?;
-                    let expected = size.map_or(range.end, |size| range.end.min(size));
-                    if first != range.start || last.checked_add(1) != Some(expected) {
-                        return Err("it is of another range than asked for".to_owned());
-                    }
-                    if length != expected - first {
-                        return Err(format!("{length} bytes came of {}", expected - first));
-                    }
-                    size
-                }
-            }
-        }
-        (206, None) => return Err("a part came where the whole was asked for".to_owned()),
-        (_, Some(range)) => {
-            // The server ignored the range: the body is cut to it already.
-            if length == 0 {
-                return Ok(None);
-            }
-            let expected = whole.map_or(length, |whole| range.end.min(whole).saturating_sub(range.start));
-            if length != expected {
-                return Err(format!("{length} bytes came of {expected}"));
-            }
-            whole
-        }
-        (_, None) => {
-            if whole.is_some_and(|whole| whole != length) {
-                return Err(format!("{length} bytes came of {}", whole.unwrap_or_default()));
-            }
-            Some(length)
-        }
-    };
-    Ok(Some(Object { body, etag, size }))
-}
-
-/// First and last byte and the whole size, from `bytes FIRST-LAST/SIZE`.
-fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
-    let (range, size) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-    let size = if size == "*" { None } else { Some(size.parse().ok()?) };
-    (first <= last && size.is_none_or(|size| last < size)).then_some((first, last, size))
 }

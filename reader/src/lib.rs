@@ -19,6 +19,7 @@ mod endpoint;
 mod environment;
 mod error;
 mod follow;
+mod get_object;
 mod http_transport;
 mod list_objects;
 mod maybe_send;

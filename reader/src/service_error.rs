@@ -130,7 +130,7 @@ fn skewed(asked: &Asked<'_>, response: &HttpResponse, document: &ErrorDocument) 
         "" => response.header("date").map_or_else(|| "something else".to_owned(), quote),
         time => time.to_owned(),
     };
-    ReaderError::ClockSkew { here: date(asked.at), there, store: asked.endpoint.to_string() }
+    ReaderError::ClockSkew { here: rfc3339(asked.at), there, store: asked.endpoint.to_string() }
 }
 
 fn credentials_advice(code: &str) -> Option<&'static str> {
@@ -152,7 +152,7 @@ fn quote(text: &str) -> String {
 }
 
 /// Seconds as a date, in the form in which S3 writes its own time.
-fn date(time: SystemTime) -> String {
+fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Civil date from days since 1970, counted in years that begin in March (so that the leap day is the last).
@@ -255,7 +255,7 @@ mod tests {
             (4_107_542_399, "2100-02-28T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
         ] {
-            assert_eq!(date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), date);
+            assert_eq!(rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), date);
         }
     }
 }
