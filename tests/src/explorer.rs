@@ -8,6 +8,7 @@ mod readers;
 mod task;
 mod writers;
 
+use klstore_format::plan::follow::Follower;
 use klstore_format::plan::{Answer, Request};
 use rand::RngExt;
 
@@ -51,6 +52,8 @@ pub struct Tally {
     pub freed: u64,
     /// Pages compared with the history.
     pub pages: u64,
+    /// Polls of followers.
+    pub polls: u64,
     /// Continuations whose object was gone.
     pub misses: u64,
     /// Plans that gave up because the list never held still.
@@ -104,6 +107,10 @@ struct Explorer {
     weather: Weather,
     writers: Vec<Writer>,
     cursors: Vec<Cursor>,
+    /// Away while it polls.
+    follower: Option<Box<Follower>>,
+    /// Items that it has seen.
+    followed: usize,
     tasks: Vec<Task>,
     late: Vec<Request>,
     /// Drawn once each: session ids, object ids, values.
@@ -128,6 +135,8 @@ impl Explorer {
             weather,
             writers,
             cursors: Vec::new(),
+            follower: None,
+            followed: 0,
             tasks: Vec::new(),
             late: Vec::new(),
             drawn: 1,
@@ -159,7 +168,8 @@ impl Explorer {
         match self.random.random_range(0..100) {
             0..70 => self.begin_writing(),
             70..78 => self.begin_sweep(),
-            _ => self.begin_read(),
+            78..92 => self.begin_read(),
+            _ => self.begin_poll(),
         }
     }
 
@@ -244,6 +254,7 @@ impl Explorer {
             }
             Outcome::Failed(error) => Err(format!("{}: {error}", purpose.name())),
             Outcome::Page(page) => self.check_page(purpose, page),
+            Outcome::Followed(follower, items) => self.check_followed(follower, items),
             other => self.wrote(purpose, other),
         }
     }
@@ -264,6 +275,7 @@ impl Explorer {
         self.publish_alone()?;
         self.sweep_alone()?;
         self.read_alone()?;
+        self.follow_alone()?;
         match self.witness.leftovers().as_slice() {
             [] => Ok(()),
             leftovers => Err(format!("after a sweep there still are {leftovers:?}")),

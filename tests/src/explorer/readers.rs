@@ -1,11 +1,12 @@
 //! Readers of the explored list: each page is the list as it was at one moment of the read.
 
+use klstore_format::plan::follow::{FollowStart, Follower};
 use klstore_format::plan::read::{Page, PageRequest, read_page};
-use klstore_format::{Item, ItemFilter, IterationOrder};
+use klstore_format::{FormatError, Item, ItemFilter, IterationOrder};
 use rand::RngExt;
 
 use super::Explorer;
-use super::task::{From, Outcome, Purpose, Reading, Task};
+use super::task::{From, Outcome, Purpose, Reading, or_error};
 use crate::seeded::percent;
 use crate::vec_model::{self, compare};
 use crate::workload;
@@ -13,6 +14,8 @@ use crate::world::list;
 
 /// Continuations that are kept, however old.
 const MAX_CURSORS: usize = 8;
+/// Polls after which a follower has all that there is, when nothing moves any more.
+const MAX_POLLS: usize = 40;
 
 /// A continuation and where it goes on.
 pub(super) struct Cursor {
@@ -45,11 +48,7 @@ impl Explorer {
         let filter = if let From::Filter(filter) = &from { *filter } else { ItemFilter::default() };
         let request = PageRequest { list: list(), order, max_size, filter, continuation };
         let purpose = Purpose::Read(Reading { order, max_size, from, began_with: self.witness.items.len() });
-        match Task::start(purpose, read_page(request), Outcome::Page) {
-            Ok(task) => self.tasks.push(task),
-            Err((purpose, outcome)) => self.ended(purpose, outcome)?,
-        }
-        Ok(())
+        self.start(purpose, read_page(request), or_error(Outcome::Page))
     }
 
     /// Property 2: the page is that of the list at one moment between the read's begin and its end.
@@ -104,5 +103,53 @@ impl Explorer {
             }
         }
         Ok(())
+    }
+
+    /// Polls once.
+    pub(super) fn begin_poll(&mut self) -> Result<(), String> {
+        let follower = self.follower.take();
+        // It is away with a poll; where that was given up, following begins again from what was seen last.
+        let follower = match follower {
+            Some(follower) => follower,
+            None if self.tasks.iter().any(|task| matches!(task.purpose, Purpose::Follow)) => return Ok(()),
+            None => Box::new(Follower::new(list(), FollowStart::Offset(self.followed as u64))),
+        };
+        let into = |(follower, items)| Outcome::Followed(Box::new(follower), items);
+        self.start(Purpose::Follow, follower.poll(), into)
+    }
+
+    /// Rule 13: a follower sees the list, item by item.
+    pub(super) fn check_followed(
+        &mut self,
+        follower: Box<Follower>,
+        items: Result<Vec<Item>, FormatError>,
+    ) -> Result<(), String> {
+        self.follower = Some(follower);
+        self.tally.polls += 1;
+        let items = match items {
+            Ok(items) => items,
+            Err(FormatError::Contended { .. }) => Vec::new(),
+            Err(error) => return Err(format!("a follower: {error}")),
+        };
+        let end = self.followed + items.len();
+        if self.witness.items.get(self.followed..end) != Some(&items) {
+            let followed = self.followed;
+            return Err(format!("a follower saw {items:?} from {followed} on, which is not the list"));
+        }
+        self.followed = end;
+        Ok(())
+    }
+
+    /// When nothing moves any more a follower arrives at the end.
+    pub(super) fn follow_alone(&mut self) -> Result<(), String> {
+        for _ in 0..MAX_POLLS {
+            self.begin_poll()?;
+            self.finish_tasks()?;
+            if self.followed == self.witness.items.len() {
+                return Ok(());
+            }
+        }
+        let (followed, end) = (self.followed, self.witness.items.len());
+        Err(format!("a follower stays at {followed} although the list ends at {end}"))
     }
 }

@@ -1,9 +1,10 @@
 //! A plan in progress, whatever it returns, with its requests answered one by one.
 
 use klstore_format::FormatError;
+use klstore_format::plan::follow::Follower;
 use klstore_format::plan::read::Page;
 use klstore_format::plan::{Answer, AppendOutcome, Compaction, Plan, PutKind, Request, Session, Step};
-use klstore_format::{Insertion, ItemFilter, IterationOrder};
+use klstore_format::{Insertion, Item, ItemFilter, IterationOrder};
 use rand::RngExt;
 
 use crate::seeded::Random;
@@ -17,6 +18,7 @@ pub(super) enum Outcome {
     /// A collection or a sweep.
     Swept,
     Page(Page),
+    Followed(Box<Follower>, Result<Vec<Item>, FormatError>),
     /// The list never held still: the plan gave up, and the session with it.
     Contended,
     Failed(String),
@@ -31,6 +33,7 @@ pub(super) enum Purpose {
     Collect,
     Sweep,
     Read(Reading),
+    Follow,
 }
 
 /// A page being read.
@@ -59,6 +62,7 @@ impl Purpose {
             Self::Collect => "a collection",
             Self::Sweep => "a sweep",
             Self::Read(_) => "a read",
+            Self::Follow => "following",
         }
     }
 }
@@ -76,14 +80,12 @@ impl Task {
     /// Starts a plan; at once its outcome where it needs no request.
     pub(super) fn start<T: 'static>(
         purpose: Purpose,
-        mut plan: Plan<Result<T, FormatError>>,
+        mut plan: Plan<T>,
         into: impl Fn(T) -> Outcome + 'static,
     ) -> Result<Self, (Purpose, Outcome)> {
         let step = move |answers| match plan.step(answers) {
             Step::Send(requests) => Step::Send(requests),
-            Step::Done(Ok(output)) => Step::Done(into(output)),
-            Step::Done(Err(FormatError::Contended { .. })) => Step::Done(Outcome::Contended),
-            Step::Done(Err(error)) => Step::Done(Outcome::Failed(error.to_string())),
+            Step::Done(output) => Step::Done(into(output)),
         };
         let mut task =
             Self { purpose, requests: Vec::new(), asleep_until: 0, answers: Vec::new(), step: Box::new(step) };
@@ -123,6 +125,15 @@ impl Task {
         }
         let answers = std::mem::take(&mut self.answers).into_iter().flatten().collect();
         self.go_on(answers)
+    }
+}
+
+/// What came of a plan that may fail.
+pub(super) fn or_error<T>(into: impl Fn(T) -> Outcome) -> impl Fn(Result<T, FormatError>) -> Outcome {
+    move |result| match result {
+        Ok(output) => into(output),
+        Err(FormatError::Contended { .. }) => Outcome::Contended,
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use klstore_format::Insertion;
 use klstore_format::plan::{
     AppendOutcome, Appended, Compaction, Plan, Session, SessionOptions, collect, sweep_commits, sweep_objects,
 };
 use klstore_format::wire::identity::SessionId;
-use klstore_format::{FormatError, Insertion};
 use rand::RngExt;
 
 use super::Explorer;
-use super::task::{Outcome, Purpose, Task};
+use super::task::{Outcome, Purpose, Task, or_error};
 use crate::seeded::{Random, percent, pick};
 use crate::workload::{self, Profile};
 use crate::world::{NOW, list};
@@ -57,10 +57,10 @@ impl Explorer {
         }
     }
 
-    fn start<T: 'static>(
+    pub(super) fn start<T: 'static>(
         &mut self,
         purpose: Purpose,
-        plan: Plan<Result<T, FormatError>>,
+        plan: Plan<T>,
         into: impl Fn(T) -> Outcome + 'static,
     ) -> Result<(), String> {
         match Task::start(purpose, plan, into) {
@@ -76,7 +76,7 @@ impl Explorer {
         let id = SessionId(self.draw());
         self.writers[writer].busy = true;
         let plan = Session::open(list(), id, self.writers[writer].options.clone());
-        self.start(Purpose::Open { writer }, plan, |session| Outcome::Opened(Box::new(session)))
+        self.start(Purpose::Open { writer }, plan, or_error(|session| Outcome::Opened(Box::new(session))))
     }
 
     fn begin_append(&mut self, writer: usize) -> Result<(), String> {
@@ -85,7 +85,7 @@ impl Explorer {
         let insertions = self.writers[writer].again.take().unwrap_or_else(|| self.new_insertions(writer));
         let plan = session.append(insertions.clone(), NOW);
         let purpose = Purpose::Append { writer, insertions };
-        self.start(purpose, plan, |(session, outcome)| Outcome::Appended(Box::new(session), outcome))
+        self.start(purpose, plan, or_error(|(session, outcome)| Outcome::Appended(Box::new(session), outcome)))
     }
 
     fn new_insertions(&mut self, writer: usize) -> Vec<Insertion> {
@@ -103,7 +103,7 @@ impl Explorer {
             return Ok(());
         };
         self.writers[writer].busy = true;
-        let into = |(session, _)| Outcome::Published(Box::new(session));
+        let into = or_error(|(session, _)| Outcome::Published(Box::new(session)));
         self.start(Purpose::Publish { writer }, session.publish(), into)
     }
 
@@ -114,13 +114,13 @@ impl Explorer {
         };
         let (plan, generation) = (session.compact(id), *generation);
         self.writers[writer].compacting = true;
-        let into = |compaction| Outcome::Compacted(Box::new(compaction));
+        let into = or_error(|compaction| Outcome::Compacted(Box::new(compaction)));
         self.start(Purpose::Compact { writer, generation }, plan, into)
     }
 
     pub(super) fn begin_sweep(&mut self) -> Result<(), String> {
         let plan = if percent(&mut self.random, 50) { sweep_commits(list()) } else { sweep_objects(list()) };
-        self.start(Purpose::Sweep, plan, |_| Outcome::Swept)
+        self.start(Purpose::Sweep, plan, or_error(|_| Outcome::Swept))
     }
 
     /// Collects what a publication replaced, unless the writer forgets it.
@@ -131,17 +131,7 @@ impl Explorer {
         if percent(&mut self.random, self.weather.uncollected) {
             return Ok(());
         }
-        let mut plan = collect(garbage);
-        let plan = Plan::new(|port| async move {
-            let mut answers = Vec::new();
-            loop {
-                match plan.step(answers) {
-                    klstore_format::plan::Step::Send(requests) => answers = port.send(requests).await,
-                    klstore_format::plan::Step::Done(()) => return Ok(()),
-                }
-            }
-        });
-        self.start(Purpose::Collect, plan, |()| Outcome::Swept)
+        self.start(Purpose::Collect, collect(garbage), |()| Outcome::Swept)
     }
 
     pub(super) fn wrote(&mut self, purpose: Purpose, outcome: Outcome) -> Result<(), String> {
@@ -198,7 +188,7 @@ impl Explorer {
                 }
                 return;
             }
-            Purpose::Collect | Purpose::Sweep | Purpose::Read(_) => return,
+            Purpose::Collect | Purpose::Sweep | Purpose::Read(_) | Purpose::Follow => return,
         }) else {
             return;
         };
@@ -257,7 +247,7 @@ impl Explorer {
 
     pub(super) fn sweep_alone(&mut self) -> Result<(), String> {
         for plan in [sweep_commits(list()), sweep_objects(list())] {
-            self.start(Purpose::Sweep, plan, |_| Outcome::Swept)?;
+            self.start(Purpose::Sweep, plan, or_error(|_| Outcome::Swept))?;
             self.finish_tasks()?;
         }
         Ok(())
