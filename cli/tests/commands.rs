@@ -1,5 +1,7 @@
 //! Every command once, with what it answers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+
 mod support;
 
 use serde_json::json;

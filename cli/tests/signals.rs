@@ -1,5 +1,7 @@
 //! Ends that come from outside: signals, closed pipes, crashes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};

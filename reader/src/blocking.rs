@@ -147,10 +147,12 @@ impl S3StoreReader {
     }
 }
 
+type ResultStream<'a, T> = Pin<Box<dyn Stream<Item = Result<T, ReaderError>> + 'a>>;
+
 /// A stream that is waited for item by item.
 struct Iterate<'a, T> {
     runtime: &'a OwnRuntime,
-    stream: Option<Pin<Box<dyn Stream<Item = Result<T, ReaderError>> + 'a>>>,
+    stream: Option<ResultStream<'a, T>>,
 }
 
 impl<T> Iterator for Iterate<'_, T> {

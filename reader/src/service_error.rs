@@ -75,7 +75,7 @@ pub(crate) fn judge(asked: &Asked<'_>, response: &HttpResponse) -> Verdict {
             store: store(),
             code: if code.is_empty() { format!("status {}", response.status) } else { code.to_owned() },
         }),
-        (status, code) if code.is_empty() => Verdict::Final(ReaderError::Configuration {
+        (status, "") => Verdict::Final(ReaderError::Configuration {
             reason: format!(
                 "{} answered status {status} without an S3 error document: check that the endpoint is an S3 store",
                 asked.endpoint

@@ -1,6 +1,8 @@
 //! The conformance suite against every server there is: our own in both forms, and others' as real processes.
 //! `KLSTORE_TEST_CASE=racing` runs only the cases whose name contains it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+
 use klstore_s3_server::{Credential, Server, ServerBuilder};
 use klstore_tests::conformance::{Exception, Outcome, Store, run};
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, ExternalServer, Kind, SECRET_KEY};

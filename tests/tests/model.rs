@@ -1,5 +1,7 @@
 //! Whatever is done to lists, they read as the plain vectors that they stand for (DESIGN section 4).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+
 use klstore_format::rules::{Rule, without};
 use klstore_tests::{model_run, seeded, wire_run};
 

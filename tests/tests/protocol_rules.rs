@@ -3,6 +3,8 @@
 //!
 //! The rows of the trim itself (`start` := max, leaving out only what is below B.start) belong to the trim.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+
 use klstore_format::plan::follow::{FollowStart, Follower};
 use klstore_format::plan::read::{Page, PageRequest, read_page};
 use klstore_format::plan::{

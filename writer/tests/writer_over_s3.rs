@@ -1,5 +1,8 @@
 //! The writer against an S3 server: what it sends, and what it says when the server misbehaves or refuses.
 
+#![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -130,7 +133,7 @@ async fn a_body_that_breaks_off_is_asked_for_again() {
     let server = start(|server| server).await;
     let first = writer(&server).await;
     first.create_keyspace("flights").await.unwrap();
-    let _ = first.append_list("flights", "N14228", numbered(0..50)).await.unwrap();
+    drop(first.append_list("flights", "N14228", numbered(0..50)).await.unwrap());
     let is_get = |request: &RequestInfo| request.operation == Operation::GetObject;
     server.faults().next(is_get, Fault::Truncate(5));
     let second = writer(&server).await;
@@ -145,7 +148,7 @@ async fn a_damaged_commit_stops_the_append_and_is_named() {
     let server = start(|server| server).await;
     let first = writer(&server).await;
     first.create_keyspace("flights").await.unwrap();
-    let _ = first.append_list("flights", "N14228", numbered(0..5)).await.unwrap();
+    drop(first.append_list("flights", "N14228", numbered(0..5)).await.unwrap());
     server.faults().set(|request| match &request.key {
         Some(key) if key.contains("/log/") && request.operation == Operation::GetObject => Fault::Corrupt(40),
         _ => Fault::None,
@@ -243,7 +246,7 @@ async fn a_hidden_etag_is_an_error_not_a_skipped_check() {
     let server = start(|server| server).await;
     let first = writer(&server).await;
     first.create_keyspace("flights").await.unwrap();
-    let _ = first.append_list("flights", "N14228", numbered(0..5)).await.unwrap();
+    drop(first.append_list("flights", "N14228", numbered(0..5)).await.unwrap());
     server.faults().set(|request| match request.operation {
         Operation::GetObject => Fault::HideETag,
         _ => Fault::None,
@@ -258,7 +261,7 @@ async fn filled(server: &RunningServer) -> S3StoreWriter {
     let writer = writer(server).await;
     writer.create_keyspace("flights").await.unwrap();
     for nonce in 0..40 {
-        let _ = writer.append_list("flights", "N14228", numbered(nonce..nonce + 1)).await.unwrap();
+        drop(writer.append_list("flights", "N14228", numbered(nonce..nonce + 1)).await.unwrap());
     }
     writer
 }

@@ -1,5 +1,7 @@
 //! The writer over a store in memory whose network loses, stalls and refuses.
 
+#![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
+
 use std::time::Duration;
 
 use klstore_format::plan::read::{PageRequest, read_page};
