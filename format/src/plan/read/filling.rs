@@ -13,14 +13,23 @@ pub(super) struct Filling {
     max_size: u64,
     items: Vec<Item>,
     value_bytes: u64,
-    /// Bytes of the blocks that were read for it.
-    stored_bytes: u64,
+    blocks: Blocks,
     full: bool,
     /// Forwards the offset of the next item to read, backwards one more than it.
     at: u64,
     /// Where the list ends in this order: forwards its next offset, backwards its start.
     limit: u64,
     probe: Option<Probe>,
+}
+
+/// The blocks that were read for a page.
+#[derive(Debug, Clone, Default)]
+struct Blocks {
+    count: u64,
+    items: u64,
+    bytes: u64,
+    /// The offsets in the last one.
+    last: Range<u64>,
 }
 
 /// A position that is only known to lie in a window until the window's items have been read.
@@ -90,7 +99,7 @@ impl Filling {
             max_size,
             items: Vec::new(),
             value_bytes: 0,
-            stored_bytes: 0,
+            blocks: Blocks::default(),
             full: false,
             at: 0,
             limit: 0,
@@ -187,9 +196,26 @@ impl Filling {
         self.at = at;
     }
 
-    /// Notes the bytes of a block that was read.
-    pub(super) fn add_stored(&mut self, bytes: u64) {
-        self.stored_bytes = self.stored_bytes.saturating_add(bytes);
+    /// Notes a block that was read.
+    pub(super) fn note_block(&mut self, offsets: Range<u64>, length: u32) {
+        self.blocks.count += 1;
+        self.blocks.items = self.blocks.items.saturating_add(offsets.end.saturating_sub(offsets.start));
+        self.blocks.bytes = self.blocks.bytes.saturating_add(u64::from(length));
+        self.blocks.last = offsets;
+    }
+
+    /// Stored bytes that the next page will probably take: whole blocks, from the one on that this page ended in.
+    pub(super) fn next_page_bytes(&self) -> u32 {
+        let Blocks { count, items, bytes, last } = &self.blocks;
+        let delivered = match self.order {
+            IterationOrder::Forwards => self.at.saturating_sub(last.start),
+            IterationOrder::Backwards => last.end.saturating_sub(self.at),
+        };
+        let delivered = if last.contains(&self.next()) { delivered } else { 0 };
+        let wanted = delivered.saturating_add(self.items.len() as u64);
+        // Blocks differ: a sixteenth more, before rounding up.
+        let blocks = wanted.saturating_add(wanted / 16).saturating_mul(*count).div_ceil((*items).max(1));
+        u32::try_from(blocks.saturating_mul(bytes / (*count).max(1))).unwrap_or(u32::MAX)
     }
 
     /// Whether the page is full.
@@ -249,10 +275,6 @@ impl Filling {
 
     pub(super) fn order(&self) -> IterationOrder {
         self.order
-    }
-
-    pub(super) fn stored_bytes(&self) -> u64 {
-        self.stored_bytes
     }
 
     pub(super) fn into_items(self) -> Vec<Item> {

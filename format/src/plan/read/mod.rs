@@ -6,6 +6,8 @@
 //! from Load (PROTOCOL rule 12).
 
 mod bound;
+#[cfg(test)]
+mod budget_tests;
 mod filling;
 mod resume;
 mod round;
@@ -203,7 +205,7 @@ fn next_token(snapshot: &Snapshot, view: &View, filling: &Filling) -> Token {
         },
         index: header.index,
         place: view.place(filling.order(), filling.next()),
-        page_bytes: u32::try_from(filling.stored_bytes()).unwrap_or(u32::MAX),
+        page_bytes: filling.next_page_bytes(),
     }
 }
 

@@ -96,8 +96,7 @@ fn full(token: &Token, place: Option<Place>, filling: &Filling) -> Resumed {
     if filling.is_at_limit() {
         return ended(token.order);
     }
-    let page_bytes = u32::try_from(filling.stored_bytes()).unwrap_or(u32::MAX);
-    Resumed::Page(Some(Token { next: filling.next(), place, page_bytes, ..*token }))
+    Resumed::Page(Some(Token { next: filling.next(), place, page_bytes: filling.next_page_bytes(), ..*token }))
 }
 
 fn ended(order: IterationOrder) -> Resumed {
@@ -146,15 +145,13 @@ struct Frames {
 impl Frames {
     fn new(list: &ListName, place: &Place, order: IterationOrder, page_bytes: u32) -> Self {
         let page_bytes = u64::from(page_bytes);
-        let (object, cache, owner, ask) = match place {
+        let (object, cache, owner) = match place {
             Place::Segment { id, .. } => {
-                let owner = BlockOwner::of_segment(&list.hash(), id);
-                (list.segment(*id), Cache::Immutable, owner, page_bytes + page_bytes / 4)
+                (list.segment(*id), Cache::Immutable, BlockOwner::of_segment(&list.hash(), id))
             }
-            // Less to spare where no cache may keep it.
-            Place::Commit { seq, owner, .. } => (list.commit(*seq), Cache::Etag, *owner, page_bytes + page_bytes / 8),
+            Place::Commit { seq, owner, .. } => (list.commit(*seq), Cache::Etag, *owner),
         };
-        let ask = ask.clamp(MIN_ASK_BYTES, MAX_ASK_BYTES);
+        let ask = (page_bytes + page_bytes / 16).clamp(MIN_ASK_BYTES, MAX_ASK_BYTES);
         Self { list: list.hash(), object, cache, owner, order, place: *place, ask }
     }
 
@@ -248,7 +245,7 @@ impl Frames {
                 return Some(other);
             }
             let Ok(items) = block.items() else { return Some(Outcome::Gone) };
-            filling.add_stored(u64::from(block.length));
+            filling.note_block(block.first..block.first.saturating_add(u64::from(block.count)), block.length);
             if !filling.take(items) {
                 return Some(Outcome::Gone);
             }

@@ -346,10 +346,8 @@ impl<'a> Directory<'a> {
                 let end = self.blocks.last().map_or(range.end, |last| last.end_position());
                 end.min(range.start.saturating_add(READ_AHEAD_BYTES)).max(range.end)
             }
-            IterationOrder::Backwards => {
-                let start = self.blocks.first().map_or(range.start, |first| first.position);
-                start.max(range.end.saturating_sub(READ_AHEAD_BYTES)).min(range.start)
-            }
+            // With the header, where one that reads without the directory finds that the object ends.
+            IterationOrder::Backwards => range.end.saturating_sub(READ_AHEAD_BYTES).min(range.start),
         };
         ByteRange { read_ahead, ..range }
     }
@@ -381,7 +379,7 @@ fn take(
         let mut items = Vec::new();
         decode_blocks(&frame, block.position, std::slice::from_ref(block), owner, &mut items)
             .map_err(|malformed| Miss::Damaged(malformed.of(object)))?;
-        filling.add_stored(u64::from(block.length));
+        filling.note_block(block.first..block.end(), block.length);
         if !filling.take(items) {
             let reason = "its blocks do not follow each other";
             return Err(Miss::Damaged(CorruptObject { object: object.to_owned(), reason }.into()));

@@ -1,5 +1,6 @@
 //! Pages of lists of random layouts equal those of a plain vector.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -10,11 +11,16 @@ use crate::item::{Item, ItemFilter, IterationOrder};
 use crate::plan::Request;
 use crate::plan::test_store::TestStore;
 
-fn request(order: IterationOrder, max_size: u64, filter: ItemFilter, continuation: Option<String>) -> PageRequest {
+pub(super) fn request(
+    order: IterationOrder,
+    max_size: u64,
+    filter: ItemFilter,
+    continuation: Option<String>,
+) -> PageRequest {
     PageRequest { list: list_name(), order, max_size, filter, continuation }
 }
 
-fn page(store: &mut TestStore, order: IterationOrder, max_size: u64, filter: ItemFilter) -> Page {
+pub(super) fn page(store: &mut TestStore, order: IterationOrder, max_size: u64, filter: ItemFilter) -> Page {
     store.run(read_page(request(order, max_size, filter, None))).unwrap()
 }
 
@@ -130,24 +136,30 @@ proptest! {
     }
 }
 
-fn plain(count: u64, value_bytes: usize) -> Vec<Item> {
+/// Bytes that do not compress.
+fn noise(seed: u64, length: usize) -> Bytes {
+    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let bytes = std::iter::repeat_with(|| {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
+    });
+    bytes.take(length).collect()
+}
+
+pub(super) fn plain(count: u64, value_bytes: usize) -> Vec<Item> {
     let item = |offset: u64| Item {
         offset,
         timestamp: offset as i64 * 10,
         nonce: Some(u128::from(offset) * 2),
-        // Does not compress.
-        value: (0..value_bytes as u64)
-            .map(|at| {
-                (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(at.wrapping_mul(0xd134_2543_de82_ef95)) >> 29)
-                    as u8
-            })
-            .collect::<Vec<u8>>()
-            .into(),
+        value: noise(offset, value_bytes),
     };
     (0..count).map(item).collect()
 }
 
-fn layout(indexed: Vec<(usize, bool)>, commits: Vec<(usize, usize)>) -> Layout {
+pub(super) fn layout(indexed: Vec<(usize, bool)>, commits: Vec<(usize, usize)>) -> Layout {
     Layout { indexed, leaf_entries: 0, dropped: 0, commits, start: 0, block_bytes: 32 << 10, generation: 0 }
 }
 
