@@ -77,22 +77,20 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Starts a plan; at once its outcome where it needs no request.
+    /// Starts a plan; its outcome too where it needs no request.
     pub(super) fn start<T: 'static>(
         purpose: Purpose,
         mut plan: Plan<T>,
         into: impl Fn(T) -> Outcome + 'static,
-    ) -> Result<Self, (Purpose, Outcome)> {
+    ) -> (Self, Option<Outcome>) {
         let step = move |answers| match plan.step(answers) {
             Step::Send(requests) => Step::Send(requests),
             Step::Done(output) => Step::Done(into(output)),
         };
         let mut task =
             Self { purpose, requests: Vec::new(), asleep_until: 0, answers: Vec::new(), step: Box::new(step) };
-        match task.go_on(Vec::new()) {
-            None => Ok(task),
-            Some(outcome) => Err((task.purpose, outcome)),
-        }
+        let outcome = task.go_on(Vec::new());
+        (task, outcome)
     }
 
     fn go_on(&mut self, answers: Vec<Answer>) -> Option<Outcome> {

@@ -63,12 +63,13 @@ impl Explorer {
         plan: Plan<T>,
         into: impl Fn(T) -> Outcome + 'static,
     ) -> Result<(), String> {
-        match Task::start(purpose, plan, into) {
-            Ok(task) => {
+        let (task, outcome) = Task::start(purpose, plan, into);
+        match outcome {
+            Some(outcome) => self.ended(task.purpose, outcome),
+            None => {
                 self.tasks.push(task);
                 Ok(())
             }
-            Err((purpose, outcome)) => self.ended(purpose, outcome),
         }
     }
 
