@@ -146,16 +146,17 @@ impl Client {
             }
             Lookup::Missing(missing) => missing,
         };
-        let end = if missing.end == asked.end && cache != Cache::Reload {
-            range.read_ahead.max(asked.end)
-        } else {
-            missing.end
-        };
-        let fetched = self.fetch(name, Some(missing.start..end), cache == Cache::Reload, stats).await?;
-        if let Some(fetched) = &fetched {
-            self.cache.insert(name, missing.start, fetched);
+        let (mut start, mut end) = (missing.start, missing.end);
+        // What a scan will ask for next lies behind the range or, backwards, before it.
+        if cache != Cache::Reload {
+            start = if start == asked.start { range.read_ahead.min(start) } else { start };
+            end = if end == asked.end { range.read_ahead.max(end) } else { end };
         }
-        if missing.start == asked.start && missing.end == asked.end {
+        let fetched = self.fetch(name, Some(start..end), cache == Cache::Reload, stats).await?;
+        if let Some(fetched) = &fetched {
+            self.cache.insert(name, start, fetched);
+        }
+        if missing == asked && (start == asked.start || fetched.is_none()) {
             return Ok(fetched.map(|fetched| first_bytes(fetched, asked.end - asked.start)));
         }
         if let (Some(_), Lookup::Hit(object)) = (fetched, self.cache.look_up(name, asked.clone())) {

@@ -58,7 +58,8 @@ impl Environment for BrowserEnvironment {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        // A longer timeout would overflow to none at all.
+        let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
         gloo_timers::future::TimeoutFuture::new(millis).await;
     }
 

@@ -137,6 +137,12 @@ pub enum ReaderError {
         /// The newest version known.
         supported: u32,
     },
+    /// A newer release wrote something that this one does not know and must not ignore: upgrade.
+    #[error("{reason}")]
+    UnsupportedLayout {
+        /// What it is, in which object, and what to do.
+        reason: String,
+    },
     /// The store refused for a reason of its own: see its code.
     #[error("{store} refused `{object}` with status {status} ({code}): {message}")]
     Refused {
@@ -181,6 +187,9 @@ impl From<FormatError> for ReaderError {
             FormatError::InvalidContinuation(invalid) => Self::InvalidContinuation(invalid),
             FormatError::Contended { list, attempts } => Self::Contended { list, attempts },
             FormatError::HiddenEtag { object } => Self::HiddenEtag { object },
+            newer @ (FormatError::UnsupportedLayout { .. } | FormatError::UnknownPart { .. }) => {
+                Self::UnsupportedLayout { reason: newer.to_string() }
+            }
             other @ FormatError::EmptyPage => Self::InvalidArgument { reason: other.to_string() },
             other => Self::Internal { reason: other.to_string() },
         }

@@ -1,6 +1,11 @@
 //! Lists read over HTTP from a real server: pages, streams, names, requests counted, cache.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 mod support;
 

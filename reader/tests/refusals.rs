@@ -1,6 +1,11 @@
 //! What a reader says when the store, the network or the set-up fails.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 mod support;
 

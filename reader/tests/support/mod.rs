@@ -1,6 +1,7 @@
 //! A running server, and lists written into its store by the writer's own plans without HTTP.
 
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+#![allow(clippy::expect_used, clippy::panic, reason = "only tests call it")]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
