@@ -183,11 +183,11 @@ impl Frames {
             let Answer::Got(object) = port.send_one(get).await else {
                 return if any && rest.is_empty() { Outcome::Ended } else { Outcome::Gone };
             };
+            let short = (object.body.len() as u64) < range.end - range.start;
             let object_ends = match self.order {
-                IterationOrder::Forwards => {
-                    let short = (object.body.len() as u64) < range.end - range.start;
-                    short || object.size.is_some_and(|size| size <= range.end)
-                }
+                IterationOrder::Forwards => short || object.size.is_some_and(|size| size <= range.end),
+                // The position lies within the object that the token knew: this is another one, such as a stub.
+                IterationOrder::Backwards if short => return Outcome::Gone,
                 IterationOrder::Backwards => range.start == 0,
             };
             rest = self.join(rest, object.body);
