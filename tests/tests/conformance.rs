@@ -1,9 +1,14 @@
 //! The conformance suite against every server there is: our own in both forms, and others' as real processes.
 //! `KLSTORE_TEST_CASE=racing` runs only the cases whose name contains it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
-use klstore_s3_server::{Credential, Server, ServerBuilder};
+use klstore_s3_server::{Credential, Fault, Server, ServerBuilder};
 use klstore_tests::conformance::{Exception, Outcome, Store, run};
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, ExternalServer, Kind, SECRET_KEY};
 
@@ -32,6 +37,20 @@ async fn moto() -> Outcome {
 #[ignore = "minio takes minutes to build: script/test-long does"]
 async fn minio() -> Outcome {
     external(Kind::Minio, &[]).await
+}
+
+/// The suite is worth its time only if a store that is not fit fails it.
+#[tokio::test]
+async fn a_store_that_ignores_conditions_fails() -> Outcome {
+    let credential = Credential::new(ACCESS_KEY, SECRET_KEY);
+    let server = Server::builder().bucket(BUCKET).credential(credential).start().await?;
+    server.faults().set(|_| Fault::IgnorePreconditions);
+    let failures = run("without conditions", &Store::new(server.endpoint()), &[]).await.unwrap_err().to_string();
+    for case in ["one_of_racing_conditional_puts_wins", "a_keyspace_is_created_once"] {
+        assert!(failures.contains(case), "{case} passed");
+    }
+    server.shutdown().await;
+    Ok(())
 }
 
 async fn embedded(name: &str, builder: ServerBuilder) -> Outcome {
