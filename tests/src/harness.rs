@@ -23,8 +23,14 @@ pub struct Harness {
 impl Harness {
     /// Starts the server.
     pub async fn start() -> Self {
+        Self::start_logging(0).await
+    }
+
+    /// Starts the server, which keeps its last so many requests.
+    pub async fn start_logging(requests: usize) -> Self {
         let credential = Credential::new(ACCESS_KEY, SECRET_KEY);
-        let server = Server::builder().bucket(BUCKET).credential(credential).start().await.expect("the server starts");
+        let server = Server::builder().bucket(BUCKET).credential(credential).request_log(requests);
+        let server = server.start().await.expect("the server starts");
         let harness = Self { server };
         let writer = harness.writer(harness.config()).build().await.expect("a writer");
         writer.create_keyspace(KEYSPACE).await.expect("the keyspace");

@@ -13,6 +13,7 @@ use crate::item::{Insertion, Item};
 use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
 use crate::rules::{self, Rule};
+use crate::wire::block::plain_size;
 use crate::wire::commit::{CommitHeader, EncodedCommit, TableEntry, Totals, encode_commit};
 use crate::wire::identity::CommitIdentity;
 use crate::wire::run::Run;
@@ -116,7 +117,10 @@ impl Session {
         let put_id = self.next_put_id;
         let header = self.successor(&items, put_id)?;
         let carried = self.carry.items_before(header.run.first);
-        let carried: &[Item] = if header.start < header.run.first { carried } else { &[] };
+        // The newest page is in a complete commit's own items as well, and a scan would read a carry in vain.
+        let own_bytes: usize = items.iter().map(plain_size).sum();
+        let enough = header.commit.complete && own_bytes >= self.options.carry_bytes;
+        let carried: &[Item] = if header.start < header.run.first && !enough { carried } else { &[] };
         let header = CommitHeader {
             carry_first: carried.first().map_or(header.run.first, |item| item.offset),
             ..header
