@@ -2,7 +2,9 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
 use klstore_reader::{S3StoreConfig, S3StoreReader};
 use klstore_s3_server::{Credential, RunningServer, Server};
 use klstore_writer::{S3StoreWriter, StoreWriter};

@@ -264,11 +264,8 @@ impl FromStr for NumberParser {
             RecordHeaderUtf8(name), RecordKeyBigEndian, RecordKeyLittleEndian, RecordKeyUtf8, RecordOffset, \
             RecordPartition";
         let (name, argument) = call(text);
-        let encoding = [
-            ("BigEndian", Encoding::BigEndian),
-            ("LittleEndian", Encoding::LittleEndian),
-            ("Utf8", Encoding::Utf8),
-        ];
+        let encoding =
+            [("BigEndian", Encoding::BigEndian), ("LittleEndian", Encoding::LittleEndian), ("Utf8", Encoding::Utf8)];
         let encoded = |prefix: &str| {
             let suffix = name.strip_prefix(prefix)?;
             encoding.iter().find(|(known, _)| *known == suffix).map(|(_, encoding)| *encoding)

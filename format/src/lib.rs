@@ -20,6 +20,4 @@ pub mod wire;
 
 pub use config::S3StoreConfig;
 pub use error::{CorruptObject, FormatError, InvalidContinuation, NameError};
-pub use item::{
-    Insertion, Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats,
-};
+pub use item::{Insertion, Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats};

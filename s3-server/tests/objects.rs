@@ -1,6 +1,11 @@
 //! Objects through the AWS SDK, as klstore's writer uses it: PUT, GET, HEAD, LIST, DELETE, and what they answer.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 mod support;
 

@@ -4,7 +4,12 @@
 //! Every point of a scenario is tried: stopped before a request and after its effect, its effect late at any later
 //! moment, and the writer only asleep, so that it wakes up and goes on in a world that has changed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use klstore_format::plan::{Request, SessionOptions};
 use klstore_format::wire::compression::Codec;

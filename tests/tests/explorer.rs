@@ -1,6 +1,11 @@
 //! The real plans under random schedules, and whether random schedules find what they should.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use klstore_format::rules::{Rule, without};
 use klstore_tests::explorer::explore;

@@ -3,7 +3,12 @@
 //!
 //! The rows of the trim itself (`start` := max, leaving out only what is below B.start) belong to the trim.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use klstore_format::plan::follow::{FollowStart, Follower};
 use klstore_format::plan::read::{Page, PageRequest, read_page};
@@ -11,10 +16,10 @@ use klstore_format::plan::{
     AppendOutcome, Compaction, Session, SessionOptions, SweepReport, abandoned, sweep_commits, sweep_objects,
 };
 use klstore_format::rules::{Rule, without};
-use klstore_format::{ItemFilter, IterationOrder};
 use klstore_format::wire::commit::{CommitHeader, encode_commit};
 use klstore_format::wire::compression::Codec;
 use klstore_format::wire::identity::{CommitIdentity, SessionId};
+use klstore_format::{ItemFilter, IterationOrder};
 use klstore_tests::world::*;
 
 type Outcome = Result<(), String>;
@@ -183,7 +188,8 @@ fn rule_5_duplicate_only_from_s() {
     check(Rule::DuplicateFromSnapshot, |world| {
         let numbered = |value, nonce| vec![insertions(&[value]).remove(0).with_nonce(nonce)];
         let a = world.open(A, small());
-        let (a, _) = appended(Actor::new(a.append(numbered("a0", 1), NOW)).finish(world).map_err(|error| error.to_string())?);
+        let (a, _) =
+            appended(Actor::new(a.append(numbered("a0", 1), NOW)).finish(world).map_err(|error| error.to_string())?);
         let a = world.append(a, &["a1"]).0;
         let b = world.open(B, small());
         let b = Actor::new(b.append(numbered("b", 7), NOW)).pause_before(world, commit_put(2));
@@ -671,10 +677,7 @@ fn one_of(page: Result<Page, klstore_format::FormatError>, expected: &[&str]) ->
     }
 }
 
-fn values_are(
-    page: Result<Page, klstore_format::FormatError>,
-    expected: &[&str],
-) -> Outcome {
+fn values_are(page: Result<Page, klstore_format::FormatError>, expected: &[&str]) -> Outcome {
     let page = page.map_err(|error| error.to_string())?;
     let values: Vec<_> = page.items.iter().map(|item| String::from_utf8_lossy(&item.value)).collect();
     // A read may be the list as it was at any moment since it began.

@@ -1,7 +1,12 @@
 //! Two writers race on one key, over HTTP, with compaction and collection on and answers lost: nothing is lost and
 //! nothing is there twice.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use std::collections::BTreeMap;
 use std::ops::Range;

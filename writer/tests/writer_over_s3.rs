@@ -1,7 +1,12 @@
 //! The writer against an S3 server: what it sends, and what it says when the server misbehaves or refuses.
 
 #![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use std::time::Duration;
 

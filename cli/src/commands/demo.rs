@@ -55,8 +55,14 @@ pub async fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         outcome = show(&arguments, &config, &server, output) => outcome,
         () = &mut stop => Err(Failure::new(Kind::Failed, "stopped before the end of the demo")),
     };
-    let answered = outcome.and_then(|shown| shown.answer(&config, !arguments.exit, output));
-    if answered.is_ok() && !arguments.exit {
+    if outcome.is_err() || arguments.exit {
+        server.shutdown().await;
+        // Many small files take seconds to remove: the summary comes when all is done.
+        drop(folder);
+        return outcome?.answer(&config, false, output);
+    }
+    let answered = outcome?.answer(&config, true, output);
+    if answered.is_ok() {
         stop.await;
     }
     server.shutdown().await;

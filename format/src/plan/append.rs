@@ -49,11 +49,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of a Load; the session is then abandoned.
-    pub fn append(
-        self,
-        insertions: Vec<Insertion>,
-        now: i64,
-    ) -> Plan<Result<(Self, AppendOutcome), FormatError>> {
+    pub fn append(self, insertions: Vec<Insertion>, now: i64) -> Plan<Result<(Self, AppendOutcome), FormatError>> {
         Plan::new(|port| async move { self.append_with(&port, insertions, now).await })
     }
 
@@ -121,10 +117,8 @@ impl Session {
         let own_bytes: usize = items.iter().map(plain_size).sum();
         let enough = header.commit.complete && own_bytes >= self.options.carry_bytes;
         let carried: &[Item] = if header.start < header.run.first && !enough { carried } else { &[] };
-        let header = CommitHeader {
-            carry_first: carried.first().map_or(header.run.first, |item| item.offset),
-            ..header
-        };
+        let header =
+            CommitHeader { carry_first: carried.first().map_or(header.run.first, |item| item.offset), ..header };
         let commit = encode_commit(header, &items, carried, &self.options.block, self.options.carry_codec).ok()?;
         // Rule 1: a put id is new for every payload of the session.
         self.next_put_id += 1;
@@ -139,9 +133,8 @@ impl Session {
         let mut run = Run::empty(first, running_max, self.next_nonce());
         items.iter().for_each(|item| run.push(item));
 
-        let mut table: Vec<TableEntry> = previous.map_or_else(Vec::new, |newest| {
-            newest.table.iter().copied().chain([newest.as_table_entry()]).collect()
-        });
+        let mut table: Vec<TableEntry> = previous
+            .map_or_else(Vec::new, |newest| newest.table.iter().copied().chain([newest.as_table_entry()]).collect());
         let (mut covered, mut index) = previous.map_or((0, None), |newest| (newest.covered, newest.index));
         if let Some(prepared) = &self.prepared {
             // Rule 8: C := X, the new index, the table without entries below X.
@@ -240,11 +233,7 @@ impl Session {
     }
 
     /// Rule 4: S' := Load, and whether the commit is in its chain.
-    async fn resolve(
-        &self,
-        port: &Port,
-        mine: &CommitHeader,
-    ) -> Result<(Option<Snapshot>, bool), FormatError> {
+    async fn resolve(&self, port: &Port, mine: &CommitHeader) -> Result<(Option<Snapshot>, bool), FormatError> {
         for _ in 0..MAX_RESTARTS {
             let snapshot = load(port, &self.list, Fetch::Small).await?;
             let Some(loaded) = &snapshot else { return Ok((None, false)) };

@@ -10,7 +10,9 @@ use crate::wire::block::plain_size;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidInsertion {
     /// A value that is too large.
-    #[error("the value of insertion {index} has {bytes} bytes, {limit} at most: split it, or store it as an object of its own and append its name")]
+    #[error(
+        "the value of insertion {index} has {bytes} bytes, {limit} at most: split it, or store it as an object of its own and append its name"
+    )]
     ValueTooLarge {
         /// Position in the batch, from 0.
         index: usize,
@@ -26,7 +28,9 @@ pub enum InvalidInsertion {
         index: usize,
     },
     /// A timestamp far in the future, which would spoil every later search by time.
-    #[error("the timestamp {timestamp} of insertion {index} is more than {limit} ms ahead of the writer's clock ({now}): correct it, or raise max_future_skew")]
+    #[error(
+        "the timestamp {timestamp} of insertion {index} is more than {limit} ms ahead of the writer's clock ({now}): correct it, or raise max_future_skew"
+    )]
     FutureTimestamp {
         /// Position in the batch, from 0.
         index: usize,
@@ -121,9 +125,6 @@ mod tests {
         let future = InvalidInsertion::FutureTimestamp { index: 1, timestamp: 1_011, now: 1_000, limit: 10 };
         check(Insertion::new("x").with_timestamp(1_011), Err(future));
         let (bytes, limit) = (MAX_VALUE_BYTES + 1, MAX_VALUE_BYTES);
-        check(
-            Insertion::new(vec![0; bytes]),
-            Err(InvalidInsertion::ValueTooLarge { index: 1, bytes, limit }),
-        );
+        check(Insertion::new(vec![0; bytes]), Err(InvalidInsertion::ValueTooLarge { index: 1, bytes, limit }));
     }
 }

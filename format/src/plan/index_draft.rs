@@ -119,8 +119,7 @@ impl IndexDraft {
     /// Adds the handovers of the commits that the index now covers to the ledger.
     pub(super) fn hand_over(&mut self, covered: &[TableEntry]) {
         let handovers = covered.iter().filter(|entry| entry.commit.handover);
-        self.handovers
-            .extend(handovers.map(|entry| Handover { seq: entry.commit.seq, session: entry.commit.session }));
+        self.handovers.extend(handovers.map(|entry| Handover { seq: entry.commit.seq, session: entry.commit.session }));
     }
 
     /// Writes full leaves, a ledger page where the inline part overflows, and the head page.
@@ -213,7 +212,6 @@ impl IndexDraft {
         }
         garbage
     }
-
 }
 
 impl Garbage {

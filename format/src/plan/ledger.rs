@@ -46,9 +46,9 @@ pub(super) async fn page_of(
     let name = list.index_page(page.id);
     let get = Request::Get { name: name.clone(), range: None, cache: Cache::Immutable };
     match port.send_one(get).await {
-        Answer::Got(object) => LedgerPage::decode(&object.body, &list.hash(), page.id)
-            .map(Some)
-            .map_err(|malformed| malformed.of(&name)),
+        Answer::Got(object) => {
+            LedgerPage::decode(&object.body, &list.hash(), page.id).map(Some).map_err(|malformed| malformed.of(&name))
+        }
         _ => Ok(None),
     }
 }

@@ -27,17 +27,13 @@ pub(super) async fn head(
 }
 
 /// Reads a full leaf; `None` where it is gone.
-pub(super) async fn leaf(
-    port: &Port,
-    list: &ListName,
-    leaf: &LeafReference,
-) -> Result<Option<LeafPage>, FormatError> {
+pub(super) async fn leaf(port: &Port, list: &ListName, leaf: &LeafReference) -> Result<Option<LeafPage>, FormatError> {
     let name = list.index_page(leaf.id);
     let range = Some(ByteRange::new(0, leaf.length));
     match port.send_one(Request::Get { name: name.clone(), range, cache: Cache::Immutable }).await {
-        Answer::Got(object) => LeafPage::decode(&object.body, &list.hash(), leaf.id)
-            .map(Some)
-            .map_err(|malformed| malformed.of(&name)),
+        Answer::Got(object) => {
+            LeafPage::decode(&object.body, &list.hash(), leaf.id).map(Some).map_err(|malformed| malformed.of(&name))
+        }
         _ => Ok(None),
     }
 }

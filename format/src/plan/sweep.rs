@@ -186,11 +186,7 @@ async fn load_reachable(port: &Port, list: &ListName) -> Result<Option<(Snapshot
 }
 
 /// `None` where a page on the way is gone.
-async fn reachable_from(
-    port: &Port,
-    list: &ListName,
-    newest: &CommitHeader,
-) -> Result<Option<Reachable>, FormatError> {
+async fn reachable_from(port: &Port, list: &ListName, newest: &CommitHeader) -> Result<Option<Reachable>, FormatError> {
     let mut reachable = Reachable::default();
     let Some(index) = newest.index else { return Ok(Some(reachable)) };
     reachable.pages.insert(index.id);

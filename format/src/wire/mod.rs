@@ -45,21 +45,13 @@ impl Malformed {
     /// The error for the object of this name.
     pub fn of(self, object: &str) -> FormatError {
         match self {
-            Self::Corrupt(reason) => CorruptObject {
-                object: object.to_owned(),
-                reason,
-            }
-            .into(),
+            Self::Corrupt(reason) => CorruptObject { object: object.to_owned(), reason }.into(),
             Self::Version(found) => FormatError::UnsupportedVersion {
                 object: object.to_owned(),
                 found,
                 supported: preamble::FORMAT_VERSION,
             },
-            Self::Unknown { part, number } => FormatError::UnknownPart {
-                object: object.to_owned(),
-                part,
-                number,
-            },
+            Self::Unknown { part, number } => FormatError::UnknownPart { object: object.to_owned(), part, number },
         }
     }
 }

@@ -94,7 +94,7 @@ async fn read_cold(harness: &Harness, list: &Cold<'_>) {
                     let room = if order == IterationOrder::Forwards { list.end - place } else { place + 1 };
                     let size = room.min(size);
                     let reader = cold_reader(harness).await;
-                    let start = Start::Filter(filter.clone());
+                    let start = Start::Filter(filter);
                     let (page, spent) = page(harness, &reader, list.key, order, size, start).await;
                     assert_eq!(page.items, expected(order, place, size), "{filter:?} {order:?}");
                     let (one, other) = (page.items[0].offset, page.items[page.items.len() - 1].offset);

@@ -148,9 +148,9 @@ async fn the_first_append_on_a_key_loads_it_before_and_after() {
             assert_eq!(counts.requests(), counts.put + counts.list + counts.get);
             end += 1;
             let next = [1, 60, 130, 131].into_iter().find(|&next| next > existing).unwrap_or(end);
-            for offset in end..next.max(end) {
-                append(&writer, &key, offset..offset + 1).await;
-                end = offset + 1;
+            while end < next {
+                append(&writer, &key, end..end + 1).await;
+                end += 1;
             }
             writer.close().await.expect("the writer closes");
         }
