@@ -50,13 +50,13 @@ pub struct Token {
     pub order: IterationOrder,
     /// Offset of the item to deliver next.
     pub next: u64,
-    /// Next offset of the snapshot that the pages are read in.
+    /// Where the snapshot that the pages are read in ends in this order: forwards its next offset, backwards its start.
     pub end: u64,
     /// The snapshot's index.
     pub index: Option<IndexReference>,
     /// Where to go on.
     pub place: Option<Place>,
-    /// Stored bytes that the last page took: how much to ask for.
+    /// Stored bytes that the next page of the same size will probably take, in whole blocks: how much to ask for.
     pub page_bytes: u32,
 }
 
