@@ -12,7 +12,7 @@ use super::session::{Recent, Session, SessionOptions};
 use super::{Answer, ByteRange, Cache, Plan, Port, PutKind, Request};
 use crate::error::FormatError;
 use crate::item::Item;
-use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT};
+use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_TABLE_ENTRIES};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
 use crate::wire::block::decode_blocks;
@@ -139,7 +139,9 @@ impl Job {
         let old = self.old_head(port).await?;
         let mut index = IndexDraft::of(&base, old);
         index.drop_below_start(port, &self.list, &base).await?;
-
+        if !worthwhile(&base, x, &index) && rules::kept(Rule::CoverMore) {
+            return Ok(Compaction::NothingToDo);
+        }
         let live: Vec<TableEntry> =
             base.table.iter().filter(|entry| entry.commit.seq < x && is_live(entry, base.start)).copied().collect();
         for group in live.chunk_by(|left, right| !left.commit.complete && !right.commit.complete) {
@@ -269,6 +271,13 @@ impl Job {
             blocks: header.own_blocks,
         })
     }
+}
+
+/// Rule 8: commits without items alone are no reason to compact, or an idle list would not come to rest; unless a
+/// segment below the start goes, or they crowd the table.
+fn worthwhile(base: &CommitHeader, x: u64, index: &IndexDraft) -> bool {
+    let covers_items = base.table.iter().any(|entry| entry.commit.seq < x && entry.run.count > 0);
+    covers_items || index.drops_any() || base.table.len() >= MAX_TABLE_ENTRIES / 2
 }
 
 /// Sends the PUT of an immutable object until it is answered with success.

@@ -92,6 +92,11 @@ impl IndexDraft {
         Ok(())
     }
 
+    /// Whether something of the old index is left out.
+    pub(super) fn drops_any(&self) -> bool {
+        !self.dropped.stubs().is_empty() || !self.dropped.deletes().is_empty()
+    }
+
     /// The state of the list after the last entry.
     pub(super) fn end(&self) -> Run {
         let last = self.open.last().map(|entry| &entry.run).or(self.leaves.last().map(|leaf| &leaf.run));

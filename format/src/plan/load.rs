@@ -35,6 +35,7 @@ pub enum Fetch {
 /// Loads the newest commit; `None` where the list has none.
 pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<Option<Snapshot>, FormatError> {
     let mut cache = Cache::Etag;
+    let mut empty = None;
     for _ in 0..MAX_RESTARTS {
         let listed = match port.send_one(newest(list)).await {
             Answer::Listed(listing) => listing.objects.into_iter().next(),
@@ -46,8 +47,10 @@ pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<O
         };
         // Rule 2: a stub is not the newest commit; what was listed is gone already.
         if listed.size == 0 {
+            empty = Some(listed.name);
             continue;
         }
+        empty = None;
         let object = match port.send_one(get_commit(listed.name.clone(), listed.size, fetch, cache)).await {
             Answer::Got(object) => object,
             _ => continue,
@@ -69,6 +72,9 @@ pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<O
             return Err(Malformed::Corrupt("its number is not that of its name").of(&listed.name));
         }
         return Ok(Some(Snapshot { header: Arc::new(header), etag, body: object.body }));
+    }
+    if let Some(name) = empty {
+        return Err(Malformed::Corrupt("it is the list's newest commit and has no bytes").of(&name));
     }
     Err(FormatError::Contended { list: list.to_string(), attempts: MAX_RESTARTS })
 }

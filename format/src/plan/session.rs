@@ -229,9 +229,10 @@ impl Session {
         self.garbage.take()
     }
 
-    /// Bytes that carry and recent items hold.
+    /// Bytes that carry, recent items and the newest commit's table hold.
     pub fn memory_bytes(&self) -> usize {
-        self.carry.plain_bytes() + self.recent.plain_bytes
+        let table = self.newest.as_ref().map_or(0, |newest| size_of_val(newest.table.as_slice()));
+        self.carry.plain_bytes() + self.recent.plain_bytes + table
     }
 
     /// Gives the memory back: the next commit has no carry, the next compaction reads what it merges.

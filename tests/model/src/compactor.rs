@@ -43,7 +43,7 @@ impl State {
         if bounds.any_end || !bounds.kept(Rule::CoverMore) { first..=end } else { first.max(end)..=end }
     }
 
-    /// The object to write next: in the order of [`KINDS`], those last that this run does not wait for.
+    /// The object to write next: in the order of `KINDS`, those last that this run does not wait for.
     pub fn next_object(&self, bounds: &Bounds, at: usize) -> Option<Kind> {
         let writer = &self.writers[at];
         let job = self.world.compactions.get(usize::from(writer.job))?;
