@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Let anyone read and list without keys (never write)
     #[arg(long)]
     anonymous_read: bool,
-    /// Let pages of this origin, such as https://example.org or `*`, use the server; may be repeated
+    /// Let pages of this origin, such as `https://example.org` or `*`, use the server; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
     /// Answer to this host name too, that of a proxy in front, say; may be repeated

@@ -1,8 +1,8 @@
 //! Reading a page: from a start position or a continuation token to the items and the next token.
 //!
-//! A page is read in at most two stages. A token is first followed where it points ([`resume`]): no LIST, mostly one
-//! GET. What is left, or everything where there is no token, is read in the snapshot of a Load: [`seek`] finds where to
-//! start, [`round`] gets the blocks. Whatever is missing or different there means that the snapshot is old: start over
+//! A page is read in at most two stages. A token is first followed where it points (`resume`): no LIST, mostly one
+//! GET. What is left, or everything where there is no token, is read in the snapshot of a Load: `seek` finds where to
+//! start, `round` gets the blocks. Whatever is missing or different there means that the snapshot is old: start over
 //! from Load (PROTOCOL rule 12).
 
 mod bound;
