@@ -43,6 +43,15 @@ pub enum Place {
     },
 }
 
+/// The newest commit of the snapshot that the pages are read in: its header has the table of what no index covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewestCommit {
+    /// Its number.
+    pub seq: u64,
+    /// Whose its blocks are: tells it from another commit of the same name.
+    pub owner: BlockOwner,
+}
+
 /// Where a page ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
@@ -52,6 +61,8 @@ pub struct Token {
     pub next: u64,
     /// Where the snapshot that the pages are read in ends in this order: forwards its next offset, backwards its start.
     pub end: u64,
+    /// The snapshot's newest commit.
+    pub newest: NewestCommit,
     /// The snapshot's index.
     pub index: Option<IndexReference>,
     /// Where to go on.
@@ -75,6 +86,8 @@ impl Token {
         out.put_varint(self.next);
         out.put_varint(self.end);
         out.put_varint(u64::from(self.page_bytes));
+        out.put_varint(self.newest.seq);
+        out.extend_from_slice(&self.newest.owner.0);
         if let Some(index) = &self.index {
             write_id(&index.id, &mut out);
             out.put_varint(index.length);
@@ -130,6 +143,7 @@ impl Token {
     fn read(flags: u8, mut reader: Reader<'_>) -> Result<Self, Malformed> {
         let order = if flags & BACKWARDS == 0 { IterationOrder::Forwards } else { IterationOrder::Backwards };
         let (next, end, page_bytes) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
+        let newest = NewestCommit { seq: reader.varint()?, owner: BlockOwner(reader.array()?) };
         let index = match flags & HAS_INDEX {
             0 => None,
             _ => Some(IndexReference { id: read_id(&mut reader)?, length: reader.varint()? }),
@@ -145,7 +159,7 @@ impl Token {
             _ => return Err(Malformed::Corrupt("it has unknown flags")),
         };
         reader.finish()?;
-        Ok(Self { order, next, end, index, place, page_bytes })
+        Ok(Self { order, next, end, newest, index, place, page_bytes })
     }
 }
 
@@ -167,10 +181,13 @@ mod tests {
                 position
             })),
         ];
-        (any::<(bool, u64, u64, u32)>(), index, place).prop_map(|((backwards, next, end, page_bytes), index, place)| {
-            let order = if backwards { IterationOrder::Backwards } else { IterationOrder::Forwards };
-            Token { order, next, end, index, place, page_bytes }
-        })
+        let newest = any::<(u64, [u8; 8])>().prop_map(|(seq, owner)| NewestCommit { seq, owner: BlockOwner(owner) });
+        (any::<(bool, u64, u64, u32)>(), newest, index, place).prop_map(
+            |((backwards, next, end, page_bytes), newest, index, place)| {
+                let order = if backwards { IterationOrder::Backwards } else { IterationOrder::Forwards };
+                Token { order, next, end, newest, index, place, page_bytes }
+            },
+        )
     }
 
     proptest! {

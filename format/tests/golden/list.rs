@@ -28,7 +28,7 @@ use klstore_format::wire::leaf::LeafPage;
 use klstore_format::wire::ledger::{Handover, LedgerPage, LedgerReference};
 use klstore_format::wire::run::Run;
 use klstore_format::wire::segment::encode_segment;
-use klstore_format::wire::token::{Place, Token};
+use klstore_format::wire::token::{NewestCommit, Place, Token};
 
 pub const SESSION_A: SessionId = SessionId(0xa0a1a2a3_a4a5a6a7_a8a9aaab_acadaeaf);
 pub const SESSION_B: SessionId = SessionId(0xb0b1b2b3_b4b5b6b7_b8b9babb_bcbdbebf);
@@ -210,10 +210,11 @@ pub fn token_fields(segment: &klstore_format::wire::segment::SegmentHeader, newe
     let position = segment.blocks[1].position;
     let in_segment = Place::Segment { id: segment.id, position };
     let in_commit = Place::Commit { seq: 5, owner: newest.owner(), position: newest.own_length() };
+    let newest = NewestCommit { seq: 5, owner: newest.owner() };
     vec![
-        Token { order: Forwards, next, end, index, place: Some(in_segment), page_bytes },
-        Token { order: Backwards, next: 58, end, index, place: Some(in_commit), page_bytes },
-        Token { order: Forwards, next: 0, end: 1, index: None, place: None, page_bytes: 0 },
+        Token { order: Forwards, next, end, newest, index, place: Some(in_segment), page_bytes },
+        Token { order: Backwards, next: 58, end, newest, index, place: Some(in_commit), page_bytes },
+        Token { order: Forwards, next: 0, end: 1, newest, index: None, place: None, page_bytes: 0 },
     ]
 }
 

@@ -78,7 +78,11 @@ async fn a_scan_of_complete_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "over its budget: below 100 complete commits there is no index, so each page that begins a commit loads anew (2.98)"]
+async fn a_scan_of_indexed_complete_commits() {
+    scan_of_appends(1_000, 330, &[997, 1_000]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_of_complete_commits_without_index() {
     scan_of_appends(1_000, 90, &[997, 1_000]).await;
 }

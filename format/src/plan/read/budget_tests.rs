@@ -21,7 +21,7 @@ use crate::wire::identity::{BlockOwner, CommitIdentity, ObjectId, SessionId};
 use crate::wire::leaf::LeafPage;
 use crate::wire::run::Run;
 use crate::wire::segment::encode_segment;
-use crate::wire::token::{Place, Token};
+use crate::wire::token::{NewestCommit, Place, Token};
 
 /// A cache as the reader has one: extents of immutable objects, with what a request says will follow.
 #[derive(Default)]
@@ -292,6 +292,12 @@ fn places() -> impl Strategy<Value = Option<Place>> {
     prop::option::of(prop_oneof![segment, commit])
 }
 
+/// A commit of nobody.
+fn newest_commits() -> impl Strategy<Value = NewestCommit> {
+    let seq = prop_oneof![0u64..12, Just(u64::MAX)];
+    (seq, any::<[u8; 8]>()).prop_map(|(seq, owner)| NewestCommit { seq, owner: BlockOwner(owner) })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -304,13 +310,14 @@ proptest! {
         end in prop_oneof![0u64..150, Just(u64::MAX)],
         place in places(),
         page_bytes in prop_oneof![Just(0), Just(u32::MAX), 0u32..2_000],
+        newest in newest_commits(),
         index in prop::option::of((0u64..12, 0u128..3, prop_oneof![Just(u64::MAX), 0u64..3_000])),
     ) {
         let mut store = TestStore::default();
         create_keyspace(&mut store);
         let start = layout.write(&mut store, &items);
         let index = index.map(|(x, id, length)| IndexReference { id: ObjectId { x, id }, length });
-        let token = Token { order, next, end, index, place, page_bytes };
+        let token = Token { order, next, end, newest, index, place, page_bytes };
         let continuation = Some(token.encode(&list_name().hash()));
         let page = store.run(read_page(request(order, 1_000, ItemFilter::default(), continuation))).unwrap();
         for item in &page.items {

@@ -27,7 +27,7 @@ use crate::plan::metadata::require_keyspace;
 use crate::plan::{Plan, Port};
 use crate::rules::{self, Rule};
 use crate::wire::identity::CommitIdentity;
-use crate::wire::token::Token;
+use crate::wire::token::{NewestCommit, Token};
 
 use filling::Filling;
 use resume::{Resumed, resume};
@@ -203,6 +203,7 @@ fn next_token(snapshot: &Snapshot, view: &View, filling: &Filling) -> Token {
             IterationOrder::Forwards => header.next_offset(),
             IterationOrder::Backwards => header.start,
         },
+        newest: NewestCommit { seq: header.commit.seq, owner: header.owner() },
         index: header.index,
         place: view.place(filling.order(), filling.next()),
         page_bytes: filling.next_page_bytes(),

@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::Miss;
 use super::filling::Filling;
 use super::round::{READ_AHEAD_BYTES, fill};
 use super::view::View;
@@ -42,7 +43,7 @@ pub(super) async fn resume(port: &Port, list: &ListName, token: &Token, filling:
         IterationOrder::Backwards => token.next.saturating_add(1),
     };
     filling.move_to(at, token.end, None);
-    let mut frames_missed = false;
+    let mut missed = None;
     if let Some(place) = &token.place
         && !filling.is_done()
     {
@@ -52,43 +53,47 @@ pub(super) async fn resume(port: &Port, list: &ListName, token: &Token, filling:
             let place = if matches!(outcome, Outcome::Ended) { None } else { Some(frames.place()) };
             return full(token, place, filling);
         }
-        frames_missed = matches!(outcome, Outcome::Gone);
+        missed = matches!(outcome, Outcome::Gone).then_some(frames.object);
     }
     if filling.is_done() {
         return ended(order);
     }
     let mut view = View::of_index(port, list, token.index);
     view.scans = true;
-    if view.index().is_none() {
-        return Resumed::Onward { missed: frames_missed };
+    match read_on(&mut view, token, filling, missed).await {
+        Err(_) => Resumed::Onward { missed: true },
+        Ok(()) if filling.is_full() => full(token, view.place(order, filling.next()), filling),
+        Ok(()) => ended(order),
     }
-    if view.open_head().await.is_err() {
-        return Resumed::Onward { missed: true };
+}
+
+/// Reads on in the token's snapshot: through its index, then through its newest commit's table; backwards the other
+/// way round. `missed`: the object where nothing was found at the token's place.
+async fn read_on(view: &mut View, token: &Token, filling: &mut Filling, missed: Option<String>) -> Result<(), Miss> {
+    if view.index().is_some() {
+        view.open_head().await?;
     }
-    // Beyond the index: the items of commits that only a Load knows.
     if filling.next() >= view.index_end() {
-        return Resumed::Onward { missed: frames_missed };
+        view.open_newest(&token.newest).await?;
     }
-    if frames_missed {
+    if let Some(object) = missed {
         // What the place could not bring may only be missing because its object ends there.
-        let gone = view.prepare(filling.next()).await.is_err()
-            || view.place(order, filling.next()).as_ref().is_none_or(|now| same_object(now, token.place.as_ref()));
-        if gone {
-            return Resumed::Onward { missed: true };
+        view.prepare(filling.next()).await?;
+        let now = view.place(token.order, filling.next());
+        if now.as_ref().is_none_or(|now| same_object(now, token.place.as_ref())) {
+            return Err(Miss::Gone { object });
         }
     }
-    let limit = match order {
-        IterationOrder::Forwards => token.end.min(view.index_end()),
-        IterationOrder::Backwards => token.end,
-    };
-    filling.move_to(filling.at(), limit, None);
-    let missed = fill(&mut view, filling).await.is_err();
-    filling.move_to(filling.at(), token.end, None);
-    match (filling.is_full(), filling.is_done()) {
-        (true, _) => full(token, view.place(order, filling.next()), filling),
-        (false, true) => ended(order),
-        (false, false) => Resumed::Onward { missed },
+    if token.order == IterationOrder::Forwards && view.newest.is_none() {
+        filling.move_to(filling.at(), token.end.min(view.index_end()), None);
+        fill(view, filling).await?;
+        filling.move_to(filling.at(), token.end, None);
+        if filling.is_done() {
+            return Ok(());
+        }
+        view.open_newest(&token.newest).await?;
     }
+    fill(view, filling).await
 }
 
 /// A full page that was read without a Load. Where it ends with its snapshot, only a Load knows whether the list does.

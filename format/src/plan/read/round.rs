@@ -80,6 +80,14 @@ struct CommitPart {
     rule: Rule,
 }
 
+impl CommitPart {
+    /// A scan takes the items along that follow the header: they are asked for next.
+    fn range(&self, scans: bool) -> ByteRange {
+        let read_ahead = if scans { self.entry.own_length.min(READ_AHEAD_BYTES) } else { 0 };
+        ByteRange { read_ahead: read_ahead.max(self.length), ..ByteRange::new(0, self.length) }
+    }
+}
+
 impl Part {
     fn is_local(&self) -> bool {
         matches!(self, Self::Blocks(BlocksPart { local: Some(_), .. }))
@@ -89,7 +97,7 @@ impl Part {
         match self {
             _ if self.is_local() => None,
             Self::Blocks(part) => Some(view.get(part.object.clone(), part.range, part.cache)),
-            Self::Commit(part) => Some(view.get(part.object.clone(), ByteRange::new(0, part.length), Cache::Etag)),
+            Self::Commit(part) => Some(view.get(part.object.clone(), part.range(view.scans), Cache::Etag)),
         }
     }
 

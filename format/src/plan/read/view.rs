@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::Miss;
 use crate::error::CorruptObject;
 use crate::item::IterationOrder;
-use crate::limits::{MAX_PAGE_BYTES, WHOLE_COMMIT_BYTES};
+use crate::limits::{MAX_HEADER_BYTES, MAX_PAGE_BYTES, WHOLE_COMMIT_BYTES};
 use crate::names::ListName;
 use crate::plan::load::Snapshot;
 use crate::plan::{Answer, ByteRange, Cache, Port, Request};
@@ -17,9 +17,9 @@ use crate::rules::{self, Rule};
 use crate::wire::block::BlockEntry;
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
 use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
-use crate::wire::identity::ObjectId;
+use crate::wire::identity::{BlockOwner, ObjectId};
 use crate::wire::leaf::LeafPage;
-use crate::wire::token::Place;
+use crate::wire::token::{NewestCommit, Place};
 
 /// Leaves that one page may hold in memory at once.
 const MAX_LEAVES: usize = 4;
@@ -168,6 +168,21 @@ impl View {
         (entry.run.first <= offset).then_some(entry)
     }
 
+    /// Gets the newest commit of a token's snapshot, if it is still there: what no index covers is in its table.
+    pub(super) async fn open_newest(&mut self, newest: &NewestCommit) -> Result<(), Miss> {
+        let name = self.list.commit(newest.seq);
+        let get = self.get(name.clone(), ByteRange::new(0, MAX_HEADER_BYTES as u64), Cache::Etag);
+        let Answer::Got(object) = self.port.send_one(get).await else { return Err(Miss::Gone { object: name }) };
+        // Rule 12: the name may have been collected and created again; a token's index may be another's.
+        match CommitHeader::decode(&object.body, &self.list.hash()) {
+            Ok(header) if header.owner() == newest.owner && header.index == self.index => {
+                (self.newest, self.newest_body) = (Some(Arc::new(header)), object.body);
+                Ok(())
+            }
+            _ => Err(Miss::Gone { object: name }),
+        }
+    }
+
     /// Gets what a Load left of a small newest commit, where it has the item: one GET then serves own and carried.
     async fn complete_newest(&mut self, offset: u64) -> Result<(), Miss> {
         let Some(newest) = self.newest.clone() else { return Ok(()) };
@@ -243,7 +258,10 @@ impl View {
             if next >= self.index_end() {
                 let table = &newest.table;
                 let entry = table.get(table.partition_point(|entry| entry.run.end() <= next))?;
-                return commit(&self.opened.get(&entry.commit.seq)?.header);
+                return match self.opened.get(&entry.commit.seq) {
+                    Some(opened) => commit(&opened.header),
+                    None => self.place_at_edge(order, next, entry),
+                };
             }
         }
         let entry = self.index_entry(next)?;
@@ -254,6 +272,18 @@ impl View {
                 Place::Commit { seq: identity.seq, owner: entry.owner(&self.list.hash()), position }
             }
         })
+    }
+
+    /// The place at the first or last item of a commit that has not been read. Small commits are better read through
+    /// the table: another one's carry brings several with one GET.
+    fn place_at_edge(&self, order: IterationOrder, next: u64, entry: &TableEntry) -> Option<Place> {
+        let position = match order {
+            IterationOrder::Forwards if next == entry.run.first => u64::from(entry.header_length),
+            IterationOrder::Backwards if next.checked_add(1) == Some(entry.run.end()) => entry.own_length,
+            _ => return None,
+        };
+        let owner = BlockOwner::of_commit(&self.list.hash(), &entry.commit);
+        entry.commit.complete.then_some(Place::Commit { seq: entry.commit.seq, owner, position })
     }
 
     /// The head page that a token refers to.
