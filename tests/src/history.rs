@@ -11,6 +11,7 @@ use klstore_format::wire::block::decode_blocks;
 use klstore_format::wire::commit::{CommitHeader, IndexReference};
 use klstore_format::wire::head::{HeadPage, IndexEntry};
 use klstore_format::wire::leaf::LeafPage;
+use klstore_format::wire::run::Run;
 
 use crate::world::{World, list};
 
@@ -110,6 +111,12 @@ impl Witness {
         let wrong = |what: &str| Err(format!("commit {seq}: {what}"));
         if header.run.first != self.items.len() as u64 {
             return wrong("it does not begin where the list ends");
+        }
+        let mut before = Run::empty(0, i64::MIN, 0);
+        let items = self.items.get(..header.before.first as usize).unwrap_or_default();
+        items.iter().for_each(|item| before.push(item));
+        if header.before != before.after() {
+            return wrong("its state before the table is not the list's");
         }
         let Some(newest) = &self.newest else { return Ok(()) };
         if header.covered < newest.covered || header.start < newest.start {

@@ -136,10 +136,13 @@ impl Session {
         let mut table: Vec<TableEntry> = previous
             .map_or_else(Vec::new, |newest| newest.table.iter().copied().chain([newest.as_table_entry()]).collect());
         let (mut covered, mut index) = previous.map_or((0, None), |newest| (newest.covered, newest.index));
+        let mut before = previous.map_or(Run::empty(0, i64::MIN, 0), |newest| newest.before);
         if let Some(prepared) = &self.prepared {
             // Rule 8: C := X, the new index, the table without entries below X.
             covered = prepared.x;
             index = Some(prepared.index);
+            let dropped = table.iter().take_while(|entry| entry.commit.seq < covered).last();
+            before = dropped.map_or(before, |entry| entry.run.after());
             table.retain(|entry| entry.commit.seq >= covered);
         }
         if table.len() > MAX_TABLE_ENTRIES {
@@ -167,6 +170,7 @@ impl Session {
                 min_timestamp: totals.min_timestamp.min(run.min_timestamp),
                 max_timestamp: totals.max_timestamp.max(run.max_timestamp),
             },
+            before,
             table,
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),

@@ -178,9 +178,15 @@ pub fn forged(bytes: &[u8], changes: &[(prop::sample::Index, u8)]) -> Bytes {
         let at = 16 + at.index(length - 16);
         forged[at] ^= xor;
     }
-    let sum = crc32c::crc32c_append(crc32c::crc32c(&forged[..12]), &forged[16..length]);
-    forged[12..16].copy_from_slice(&sum.to_le_bytes());
-    forged.into()
+    sealed(forged)
+}
+
+/// Bytes of a header with the checksum that they should have.
+pub fn sealed(mut bytes: Vec<u8>) -> Bytes {
+    let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..length]);
+    bytes[12..16].copy_from_slice(&sum.to_le_bytes());
+    bytes.into()
 }
 
 /// What [`forged`] changes.

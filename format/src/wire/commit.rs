@@ -89,6 +89,8 @@ pub struct CommitHeader {
     pub start: u64,
     /// Sums over the live items, its own included.
     pub totals: Totals,
+    /// The state of the list before the first commit of the table; before the own items where the table is empty.
+    pub before: Run,
     /// The commits in [C, seq).
     pub table: Vec<TableEntry>,
     /// Its own blocks.
@@ -144,20 +146,9 @@ impl CommitHeader {
         self.table.get(usize::try_from(seq.checked_sub(self.covered)?).ok()?)
     }
 
-    /// Where the list stood before the own items. Without a table (only commit 0 has none, in a list that keeps the
-    /// protocol) as much of it as follows from the own run: at the end of the items the state is the run's in any case.
-    fn before(&self, own: &[Item]) -> Run {
-        if let Some(last) = self.table.last() {
-            return last.run.after();
-        }
-        let run = &self.run;
-        let raised = run.count > 0 && run.running_max_timestamp <= run.max_timestamp;
-        let numbered = own.iter().any(|item| item.nonce.is_some());
-        Run::empty(
-            run.first,
-            if raised { i64::MIN } else { run.running_max_timestamp },
-            if numbered { 0 } else { run.next_nonce },
-        )
+    /// The state of the list before the own items.
+    fn before_own(&self) -> Run {
+        self.table.last().map_or(self.before, |last| last.run.after())
     }
 
     /// The carried items, as far as they are known: from the begin of the commit that the carry begins in, where the
@@ -168,13 +159,10 @@ impl CommitHeader {
             .iter()
             .enumerate()
             .find(|(_, entry)| entry.run.first <= self.carry_first && self.carry_first < entry.run.end());
-        let before = match known {
-            Some((0, _)) | None => Run::empty(self.carry_first, i64::MIN, 0),
-            Some((index, _)) => match self.table.get(index - 1) {
-                Some(entry) => Run::empty(self.carry_first, entry.run.running_max_timestamp, entry.run.next_nonce),
-                None => Run::empty(self.carry_first, i64::MIN, 0),
-            },
-        };
+        let before = known.map_or(Run::empty(0, i64::MIN, 0), |(index, _)| {
+            index.checked_sub(1).and_then(|index| self.table.get(index)).map_or(self.before, |entry| entry.run)
+        });
+        let before = Run::empty(self.carry_first, before.running_max_timestamp, before.next_nonce);
         let mut run = before;
         for item in carried {
             run.push(item);
@@ -192,13 +180,13 @@ impl CommitHeader {
             let complete = if self.commit.complete { COMPLETE } else { 0 };
             out.push(handover | complete);
         });
-        header.section(OWN, |out| write_items(&self.run, &self.own_blocks, out));
+        header.section(OWN, |out| write_items(&self.before_own(), &self.run, &self.own_blocks, out));
         if !self.carried_blocks.is_empty() {
-            header.section(CARRIED, |out| write_items(carried, &self.carried_blocks, out));
+            header.section(CARRIED, |out| write_items(&carried.reference(), carried, &self.carried_blocks, out));
         }
         header.section(MANIFEST, |out| self.write_manifest(out));
-        if let Some(first) = self.table.first() {
-            header.section(TABLE, |out| write_table(&self.table, &first.run.reference(), out));
+        if !self.table.is_empty() {
+            header.section(TABLE, |out| write_table(&self.before, &self.table, out));
         }
         header.sections(&self.sections);
         header.finish()
@@ -230,16 +218,16 @@ impl CommitHeader {
         let mut header = Header::open(bytes, Kind::Commit, list, MAX_HEADER_BYTES)?;
         let header_length = header.length;
         let commit = read_identity(header.require(IDENTITY)?)?;
-        let (run, own_blocks) = read_items(u64::from(header_length), header.require(OWN)?)?;
+        let (before_own, run, own_blocks) = read_items(u64::from(header_length), header.require(OWN)?)?;
         let carried_position = u64::from(header_length) + stored_bytes(&own_blocks);
-        let (carried, carried_blocks) = match header.take(CARRIED) {
+        let (_, carried, carried_blocks) = match header.take(CARRIED) {
             Some(section) => read_items(carried_position, section)?,
-            None => (Run::empty(run.first, i64::MIN, 0), Vec::new()),
+            None => (before_own, before_own, Vec::new()),
         };
         let manifest = Manifest::read(&commit, header.require(MANIFEST)?)?;
-        let table = match header.take(TABLE) {
+        let (before, table) = match header.take(TABLE) {
             Some(section) => read_table(manifest.covered, commit.seq, section)?,
-            None => Vec::new(),
+            None => (before_own, Vec::new()),
         };
         let read = Self {
             list: *list,
@@ -250,29 +238,28 @@ impl CommitHeader {
             index: manifest.index,
             start: manifest.start,
             totals: manifest.totals,
+            before,
             table,
             own_blocks,
             carried_blocks,
             sections: header.finish()?,
             header_length,
         };
-        read.check(&carried)?;
+        read.check(&before_own, &carried)?;
         Ok(read)
     }
 
     /// What must hold between the parts.
-    fn check(&self, carried: &Run) -> Result<(), Malformed> {
+    fn check(&self, before_own: &Run, carried: &Run) -> Result<(), Malformed> {
         let corrupt = |reason| Err(Malformed::Corrupt(reason));
         if self.table.len() as u64 != self.commit.seq - self.covered {
             return corrupt("its table does not have every commit since C");
         }
-        if let Some(last) = self.table.last() {
-            let run = &last.run;
-            let grows =
-                run.running_max_timestamp <= self.run.running_max_timestamp && run.next_nonce <= self.run.next_nonce;
-            if run.end() != self.run.first || !grows {
-                return corrupt("its table does not end where its own items begin");
-            }
+        if self.before_own() != *before_own {
+            return corrupt("its table does not end where its own items begin");
+        }
+        if self.covered == 0 && self.before != Run::empty(0, i64::MIN, 0) {
+            return corrupt("its table goes back to commit 0, and not to the list's begin");
         }
         if carried.end() != self.run.first {
             return corrupt("what it carries does not end where its own items begin");
@@ -287,21 +274,20 @@ impl CommitHeader {
     }
 }
 
-/// Writes a run on its own and the directory of its blocks.
-pub(super) fn write_items(run: &Run, blocks: &[BlockEntry], out: &mut Vec<u8>) {
-    let reference = run.reference();
-    reference.write_state(out);
-    run.write_after(&reference, out);
-    write_directory(&reference, blocks, out);
+/// Writes a state, the run that follows it and the directory of its blocks.
+pub(super) fn write_items(before: &Run, run: &Run, blocks: &[BlockEntry], out: &mut Vec<u8>) {
+    before.write_state(out);
+    run.write_after(before, out);
+    write_directory(before, blocks, out);
 }
 
-/// Reads a run and its blocks, which lie from `position` on.
-pub(super) fn read_items(position: u64, mut section: Reader<'_>) -> Result<(Run, Vec<BlockEntry>), Malformed> {
-    let reference = Run::read_state(&mut section)?;
-    let run = Run::read_after(&reference, &mut section)?;
-    let blocks = read_directory(&reference, &run, position, &mut section)?;
+/// Reads a state, the run that follows it and its blocks, which lie from `position` on.
+pub(super) fn read_items(position: u64, mut section: Reader<'_>) -> Result<(Run, Run, Vec<BlockEntry>), Malformed> {
+    let before = Run::read_state(&mut section)?;
+    let run = Run::read_after(&before, &mut section)?;
+    let blocks = read_directory(&before, &run, position, &mut section)?;
     section.finish()?;
-    Ok((run, blocks))
+    Ok((before, run, blocks))
 }
 
 pub(super) fn write_id(id: &ObjectId, out: &mut Vec<u8>) {
@@ -411,7 +397,7 @@ pub fn encode_commit(
     let carried_options = BlockOptions { codec: carry_codec, ..*options };
 
     let mut blocks = Vec::new();
-    header.own_blocks = encode_blocks(owner, &header.before(own), own, &own_options, 0, &mut blocks);
+    header.own_blocks = encode_blocks(owner, &header.before_own(), own, &own_options, 0, &mut blocks);
     let position = blocks.len() as u64;
     header.carried_blocks = encode_blocks(owner, &carried_before, carried, &carried_options, position, &mut blocks);
 

@@ -37,12 +37,12 @@ impl TableEntry {
     }
 }
 
-/// Writes a table whose first run can be written after `reference`.
-pub(super) fn write_table(table: &[TableEntry], reference: &Run, out: &mut Vec<u8>) {
+/// Writes a table whose first run follows `before`.
+pub(super) fn write_table(before: &Run, table: &[TableEntry], out: &mut Vec<u8>) {
     let sessions = SessionTable::of(table.iter().map(|entry| entry.commit.session));
     sessions.write(out);
-    reference.write_state(out);
-    let (mut before, mut next_put_id) = (*reference, 0u64);
+    before.write_state(out);
+    let (mut before, mut next_put_id) = (*before, 0u64);
     for entry in table {
         let flags = u64::from(entry.commit.handover) | u64::from(entry.commit.complete) << 1;
         out.put_varint(sessions.index(entry.commit.session) << 2 | flags);
@@ -56,12 +56,12 @@ pub(super) fn write_table(table: &[TableEntry], reference: &Run, out: &mut Vec<u
     }
 }
 
-/// Reads the table of the commits in `covered..seq`, at most [`MAX_TABLE_ENTRIES`].
-pub(super) fn read_table(covered: u64, seq: u64, mut section: Reader<'_>) -> Result<Vec<TableEntry>, Malformed> {
+/// Reads the table of the commits in `covered..seq`, at most [`MAX_TABLE_ENTRIES`], and the state before them.
+pub(super) fn read_table(covered: u64, seq: u64, mut section: Reader<'_>) -> Result<(Run, Vec<TableEntry>), Malformed> {
     const LENGTHS: Malformed = Malformed::Corrupt("a length in its table is impossible");
     let sessions = SessionTable::read(&mut section, MAX_TABLE_ENTRIES)?;
-    let mut before = Run::read_state(&mut section)?;
-    let mut next_put_id = 0u64;
+    let before_all = Run::read_state(&mut section)?;
+    let (mut before, mut next_put_id) = (before_all, 0u64);
     let mut table = Vec::with_capacity(usize::try_from(seq - covered).unwrap_or(0).min(MAX_TABLE_ENTRIES));
     for seq in covered..seq {
         let session_and_flags = section.varint()?;
@@ -88,5 +88,5 @@ pub(super) fn read_table(covered: u64, seq: u64, mut section: Reader<'_>) -> Res
         (before, next_put_id) = (run, put_id.wrapping_add(1));
     }
     section.finish()?;
-    Ok(table)
+    Ok((before_all, table))
 }

@@ -71,7 +71,7 @@ impl SegmentHeader {
         if flags & !COMPLETE != 0 {
             return Err(Malformed::Unknown { part: "segment flags", number: u32::from(flags) });
         }
-        let (run, blocks) = read_items(u64::from(header_length), header.require(ITEMS)?)?;
+        let (_, run, blocks) = read_items(u64::from(header_length), header.require(ITEMS)?)?;
         header.finish()?;
         Ok(Self { list: *list, id, run, complete: flags & COMPLETE != 0, blocks, header_length })
     }
@@ -98,7 +98,7 @@ pub fn encode_segment(
         write_id(&id, out);
         out.push(if complete { COMPLETE } else { 0 });
     });
-    header.section(ITEMS, |out| write_items(&run, &entries, out));
+    header.section(ITEMS, |out| write_items(&run.reference(), &run, &entries, out));
     let mut body = header.finish();
     let header_length = body.len() as u32;
     shift(&mut entries, u64::from(header_length));

@@ -163,6 +163,9 @@ impl Writer {
         self.items[own.clone()].iter().for_each(|item| run.push(item));
         let mut table = newest.map_or(Vec::new(), |newest| newest.table.clone());
         table.extend(newest.map(CommitHeader::as_table_entry));
+        let before = newest.map_or(Run::empty(0, i64::MIN, 0), |newest| newest.before);
+        let dropped = table.iter().take_while(|entry| entry.commit.seq < self.table_from).last();
+        let before = dropped.map_or(before, |entry| entry.run.after());
         table.retain(|entry| entry.commit.seq >= self.table_from);
         let live = &self.items[..own.end];
         let header = CommitHeader {
@@ -178,6 +181,7 @@ impl Writer {
                 min_timestamp: live.iter().map(|item| item.timestamp).min().unwrap(),
                 max_timestamp: live.iter().map(|item| item.timestamp).max().unwrap(),
             },
+            before,
             table,
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),

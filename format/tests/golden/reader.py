@@ -147,11 +147,11 @@ def read_directory(cursor, state, run, position):
 
 
 def read_items(cursor, position):
-    reference = read_state(cursor)
-    run = read_run(cursor, reference)
-    blocks = read_directory(cursor, reference, run, position)
+    state = read_state(cursor)
+    run = read_run(cursor, state)
+    blocks = read_directory(cursor, state, run, position)
     cursor.end()
-    return run, blocks
+    return state, run, blocks
 
 
 # Chapter 5
@@ -203,7 +203,7 @@ class Commit:
         cursor = sections[1]
         self.seq, self.session, self.put_id, self.flags = cursor.varint(), cursor.fixed(16), cursor.varint(), cursor.fixed(1)
         cursor.end()
-        self.run, self.own = read_items(sections[2], length)
+        before, self.run, self.own = read_items(sections[2], length)
         cursor = sections[4]
         self.covered = self.seq - cursor.varint()
         self.start, flags, self.value_bytes = cursor.varint(), cursor.fixed(1), cursor.varint()
@@ -213,7 +213,9 @@ class Commit:
         cursor.end()
         self.table = list(self.read_table(sections[5])) if 5 in sections else []
         check(len(self.table) == self.seq - self.covered, "an incomplete table")
-        check(not self.table or self.table[-1]["run"].end == self.run.first, "a table with a gap")
+        state = self.table[-1]["run"] if self.table else before
+        ends = (state.end, state.running_max, state.next_nonce)
+        check(ends == (before.first, before.running_max, before.next_nonce), "a table with a gap")
         self.owner = owner_of(
             b"klstore commit", list_hash, struct.pack("<Q", self.seq),
             self.session.to_bytes(16, "little"), struct.pack("<Q", self.put_id),

@@ -80,6 +80,7 @@ impl Million {
                 min_timestamp: timestamp(0),
                 max_timestamp: timestamp(end - 1),
             },
+            before: Run::empty(first, timestamp(first - 1), nonce(first - 1) + 1),
             table: Vec::new(),
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),

@@ -217,6 +217,7 @@ impl Million {
             index,
             start: 0,
             totals: Totals::EMPTY,
+            before: self.before(end),
             table: vec![entry],
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),

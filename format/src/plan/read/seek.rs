@@ -67,36 +67,32 @@ async fn window(view: &mut View, newest: &CommitHeader, bound: Bound) -> Result<
     if !reached(&newest.run) {
         return Ok(None);
     }
-    let number = newest.table.partition_point(|entry| !reached(&entry.run));
-    let entry = newest.table.get(number);
-    // What comes before the first entry of the table is known from the index alone.
-    if number == 0
-        && view.index_end() > 0
-        && let Some(window) = window_in_index(view, bound).await?
-    {
-        return Ok(Some(window));
+    if view.index_end() > 0 && reached(&newest.before) {
+        return window_in_index(view, bound).await.map(Some);
     }
-    match entry {
+    match newest.table.get(newest.table.partition_point(|entry| !reached(&entry.run))) {
         Some(entry) => window_in_table(view, newest, entry, bound).await.map(Some),
         None => Ok(Some(narrow(&newest.own_blocks, &newest.run, bound))),
     }
 }
 
-async fn window_in_index(view: &mut View, bound: Bound) -> Result<Option<Range<u64>>, Miss> {
+/// The window within what comes before the first entry of the table, where the bound is reached.
+async fn window_in_index(view: &mut View, bound: Bound) -> Result<Range<u64>, Miss> {
     view.open_head().await?;
-    let Some(head) = &view.head else { return Ok(None) };
+    let unreached = view.damaged_newest("its index does not reach the highest timestamp or nonce before its table");
+    let Some(head) = &view.head else { return Err(unreached) };
     let reached = |run: &Run| bound.reached(run.running_max_timestamp, run.next_nonce);
     if reached(&head.before) {
         // Among items that a trim has taken away: before every live one.
-        return Ok(Some(0..0));
+        return Ok(0..0);
     }
     let number = head.leaves.partition_point(|leaf| !reached(&leaf.run));
     if let Some(leaf) = head.leaves.get(number).copied() {
         view.open_leaf(number, leaf).await?;
         let entries = view.leaf(number).map_or(&[][..], |leaf| &leaf.entries);
-        return Ok(window_in_entries(entries, bound).or(Some(leaf.run.first..leaf.run.end())));
+        return Ok(window_in_entries(entries, bound).unwrap_or(leaf.run.first..leaf.run.end()));
     }
-    Ok(window_in_entries(&head.open, bound))
+    window_in_entries(&head.open, bound).ok_or(unreached)
 }
 
 fn window_in_entries(entries: &[IndexEntry], bound: Bound) -> Option<Range<u64>> {

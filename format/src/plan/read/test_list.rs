@@ -60,18 +60,14 @@ impl Layout {
         let start = self.start.min(items.len() as u64);
         let mut seq = self.generation * 1_000;
         let mut state = Run::empty(0, i64::MIN, 0);
-        let (mut entries, mut kept) = (Vec::new(), Vec::new());
-        let mut before = state;
+        let (mut before, mut kept) = (state, Vec::new());
         for (number, &(count, commit)) in self.indexed.iter().enumerate() {
             let own = take(count);
             if own.is_empty() {
                 continue;
             }
             let entry = if commit {
-                // A complete commit's table had at least the commit before it.
-                let table: Vec<TableEntry> = entries.last().map(before_it).into_iter().collect();
-                let covered = seq - table.len() as u64;
-                let header = CommitHeader { table, covered, ..header(seq, self.generation, state, own) };
+                let header = header(seq, self.generation, state, own);
                 let encoded = encode_commit(header, own, &[], &options, Codec::None).unwrap();
                 let header = encoded.header;
                 store.objects.insert(list.commit(seq), encoded.body);
@@ -100,11 +96,10 @@ impl Layout {
                 store.objects.remove(&entry.name(&list));
                 before = state;
             } else {
-                kept.push(entry.clone());
+                kept.push(entry);
             }
-            entries.push(entry);
         }
-        let covered = seq;
+        let (covered, before_table) = (seq, state);
         let indexed = covered > self.generation * 1_000;
         let index = indexed.then(|| self.write_index(store, &list, covered, before, kept));
         let mut table: Vec<TableEntry> = Vec::new();
@@ -120,6 +115,7 @@ impl Layout {
                 index,
                 start: start.min(first + own.len() as u64),
                 totals,
+                before: before_table,
                 table: table.clone(),
                 ..header(seq, self.generation, state, own)
             };
@@ -176,23 +172,13 @@ fn header(seq: u64, generation: u64, before: Run, own: &[Item]) -> CommitHeader 
         index: None,
         start: 0,
         totals: Totals::EMPTY,
+        before: before.after(),
         table: Vec::new(),
         own_blocks: Vec::new(),
         carried_blocks: Vec::new(),
         sections: Vec::new(),
         header_length: 0,
     }
-}
-
-/// A table's entry for a commit with the items of this index entry.
-fn before_it(entry: &IndexEntry) -> TableEntry {
-    let seq = match entry.source {
-        Source::Commit(commit) => commit.seq,
-        Source::Segment { id, .. } => id.x - 1,
-    };
-    let run = entry.run;
-    let commit = CommitIdentity { seq, session: SessionId(1), put_id: seq, handover: false, complete: false };
-    TableEntry { commit, run, carry_first: run.first, header_length: 100, own_length: 200, length: 200 }
 }
 
 fn totals(live: &[Item]) -> Totals {

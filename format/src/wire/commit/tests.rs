@@ -1,6 +1,6 @@
 use super::*;
 use crate::wire::arbitrary::{
-    self, changes, forged, identity, items, list, no_damage_is_believed, object_id, options, runs,
+    self, changes, forged, identity, items, list, no_damage_is_believed, object_id, options, runs, sealed,
 };
 use crate::wire::block::decode_blocks;
 use proptest::prelude::*;
@@ -41,12 +41,10 @@ fn table(before: Run, covered: u64) -> impl Strategy<Value = Vec<TableEntry>> {
 }
 
 fn sample() -> impl Strategy<Value = Sample> {
-    (arbitrary::state(), 0..1u64 << 40)
+    (arbitrary::state(), 1..1u64 << 40)
         .prop_flat_map(|(state, covered)| (Just(state), Just(covered), table(state, covered)))
         .prop_flat_map(|(state, covered, table)| {
             let before = table.last().map_or(state, |last| last.run.after());
-            // Where nothing comes before the own items, nothing is known of the highest timestamp there.
-            let before = if table.is_empty() { Run::empty(before.first, i64::MIN, before.next_nonce) } else { before };
             let carry = Run::empty(before.first.saturating_sub(20), i64::MIN, 0);
             let carried = items(carry, 0..21).prop_map(move |mut items| {
                 let surplus = items.len() as u64;
@@ -58,9 +56,9 @@ fn sample() -> impl Strategy<Value = Sample> {
             let seq = covered + table.len() as u64;
             let own = items(before, 0..60);
             let parts = (identity(seq), own, carried, options(), prop::option::of(object_id()), any::<u64>());
-            (Just((covered, before, table)), parts)
+            (Just((state, covered, before, table)), parts)
         })
-        .prop_map(|((covered, before, table), (commit, own, carried, options, index, start))| {
+        .prop_map(|((state, covered, before, table), (commit, own, carried, options, index, start))| {
             let mut run = before;
             own.iter().for_each(|item| run.push(item));
             let totals = Totals {
@@ -77,6 +75,7 @@ fn sample() -> impl Strategy<Value = Sample> {
                 index: index.map(|id| IndexReference { id, length: 77 }),
                 start: start % run.end().max(1),
                 totals,
+                before: state,
                 table,
                 own_blocks: Vec::new(),
                 carried_blocks: Vec::new(),
@@ -117,6 +116,9 @@ proptest! {
         let body = sample.encode().unwrap().body;
         if let Ok(header) = CommitHeader::decode(&forged(&body, &changes), &list()) {
             prop_assert!(header.carry_first <= header.run.first);
+            let before_own = header.table.last().map_or(header.before, |last| last.run);
+            prop_assert_eq!(before_own.end(), header.run.first);
+            prop_assert!(before_own.next_nonce <= header.run.next_nonce);
             prop_assert!(header.start <= header.next_offset());
             prop_assert!(header.covered <= header.commit.seq);
             let items: u64 = header.own_blocks.iter().map(|block| u64::from(block.count)).sum();
@@ -141,6 +143,7 @@ fn small(seq: u64, table: Vec<TableEntry>) -> Sample {
         index: None,
         start: 0,
         totals: Totals { value_bytes: 1, min_timestamp: 5, max_timestamp: 5 },
+        before: Run::empty(0, i64::MIN, 0),
         table,
         own_blocks: Vec::new(),
         carried_blocks: Vec::new(),
@@ -172,11 +175,19 @@ fn contradictions_are_refused() {
     assert!(refused(|bad| bad.header.table.clear()));
     assert!(refused(|bad| bad.header.covered = 1));
     assert!(refused(|bad| bad.header.start = 3));
-    assert!(refused(|bad| bad.header.run.first = 7));
     assert!(refused(|bad| bad.header.run.next_nonce = 0));
+    assert!(refused(|bad| bad.header.before.next_nonce = 1));
+    assert!(refused(|bad| bad.header.before.running_max_timestamp = 4));
     assert!(refused(|bad| bad.header.run.count = 1 << 20));
     assert!(refused(|bad| bad.header.table[0].header_length = 1 << 20));
     assert!(refused(|bad| bad.header.list = ListHash::of("flights", "another")));
+
+    let mut body = good.encode().unwrap().body.to_vec();
+    // The section of the own items begins with the offset before them; the table says 1.
+    let own = 32 + 3 + usize::from(body[34]) + 3;
+    assert_eq!(std::mem::replace(&mut body[own], 2), 1);
+    let apart = Malformed::Corrupt("its table does not end where its own items begin");
+    assert_eq!(CommitHeader::decode(&sealed(body), &list()), Err(apart));
 }
 
 #[test]
