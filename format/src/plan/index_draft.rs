@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::collect::Garbage;
 use super::compact::{ObjectIds, Stop, put_immutable};
-use super::{Port, ledger, pages};
+use super::{Port, pages};
 use crate::error::FormatError;
 use crate::limits::{MAX_LEAF_ENTRIES, MAX_LEDGER_ENTRIES, MAX_OPEN_HANDOVERS};
 use crate::names::ListName;
@@ -178,7 +178,7 @@ impl IndexDraft {
         let room = |page: &&LedgerReference| page.count as usize + self.handovers.len() <= MAX_LEDGER_ENTRIES;
         if let Some(last) = self.ledger_pages.last().filter(room).copied() {
             let name = list.index_page(last.id);
-            let Some(page) = ledger::page_of(port, list, last).await? else { return Err(Stop::GaveUp(name)) };
+            let Some(page) = pages::ledger(port, list, &last).await? else { return Err(Stop::GaveUp(name)) };
             handovers = page.handovers;
             self.ledger_pages.pop();
             self.dropped.deletes.push(name);

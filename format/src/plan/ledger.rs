@@ -1,12 +1,11 @@
 //! The handover ledger: which session held the list at a commit that the index covers already (PROTOCOL rule 4).
 
-use super::{Answer, Cache, Port, Request};
+use super::{Port, pages};
 use crate::error::FormatError;
 use crate::names::ListName;
-use crate::plan::pages;
 use crate::wire::commit::CommitHeader;
 use crate::wire::identity::SessionId;
-use crate::wire::ledger::{Handover, LedgerPage, LedgerReference};
+use crate::wire::ledger::Handover;
 
 /// What the ledger says.
 pub(super) enum Found {
@@ -31,25 +30,9 @@ pub(super) async fn last_handover(
     let Some(page) = head.ledger_pages.iter().rev().find(|page| page.first_seq <= seq) else {
         return Ok(Found::Session(None));
     };
-    match page_of(port, list, *page).await? {
+    match pages::ledger(port, list, page).await? {
         Some(page) => Ok(Found::Session(last_at(&page.handovers, seq))),
         None => Ok(Found::PageMissing),
-    }
-}
-
-/// Reads one ledger page; `None` where it is gone.
-pub(super) async fn page_of(
-    port: &Port,
-    list: &ListName,
-    page: LedgerReference,
-) -> Result<Option<LedgerPage>, FormatError> {
-    let name = list.index_page(page.id);
-    let get = Request::Get { name: name.clone(), range: None, cache: Cache::Immutable };
-    match port.send_one(get).await {
-        Answer::Got(object) => {
-            LedgerPage::decode(&object.body, &list.hash(), page.id).map(Some).map_err(|malformed| malformed.of(&name))
-        }
-        _ => Ok(None),
     }
 }
 

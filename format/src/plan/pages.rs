@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{Answer, ByteRange, Cache, Port, Request};
 use crate::error::FormatError;
+use crate::limits::MAX_PAGE_BYTES;
 use crate::names::ListName;
+use crate::wire::Malformed;
 use crate::wire::commit::IndexReference;
 use crate::wire::head::{HeadPage, LeafReference};
+use crate::wire::identity::{ListHash, ObjectId};
 use crate::wire::leaf::LeafPage;
+use crate::wire::ledger::{LedgerPage, LedgerReference};
 
 /// Reads the head page; `None` where it is gone.
 pub(super) async fn head(
@@ -15,24 +21,38 @@ pub(super) async fn head(
     list: &ListName,
     index: IndexReference,
 ) -> Result<Option<Arc<HeadPage>>, FormatError> {
-    let name = list.index_page(index.id);
-    let range = Some(ByteRange::new(0, index.length));
-    match port.send_one(Request::Get { name: name.clone(), range, cache: Cache::Immutable }).await {
-        Answer::Got(object) => match HeadPage::decode(&object.body, &list.hash(), index.id) {
-            Ok(head) => Ok(Some(Arc::new(head))),
-            Err(malformed) => Err(malformed.of(&name)),
-        },
-        _ => Ok(None),
-    }
+    let head = page(port, list, (index.id, index.length), Cache::Immutable, HeadPage::decode).await?;
+    Ok(head.map(Arc::new))
 }
 
 /// Reads a full leaf; `None` where it is gone.
 pub(super) async fn leaf(port: &Port, list: &ListName, leaf: &LeafReference) -> Result<Option<LeafPage>, FormatError> {
-    let name = list.index_page(leaf.id);
-    let range = Some(ByteRange::new(0, leaf.length));
-    match port.send_one(Request::Get { name: name.clone(), range, cache: Cache::Immutable }).await {
+    page(port, list, (leaf.id, leaf.length), Cache::Immutable, LeafPage::decode).await
+}
+
+/// Reads a page of the ledger; `None` where it is gone.
+pub(super) async fn ledger(
+    port: &Port,
+    list: &ListName,
+    ledger: &LedgerReference,
+) -> Result<Option<LedgerPage>, FormatError> {
+    page(port, list, (ledger.id, ledger.length), Cache::Immutable, LedgerPage::decode).await
+}
+
+/// Reads the page of this id and so many bytes, of the kind that `decode` is for; `None` where it is gone.
+pub(super) async fn page<P>(
+    port: &Port,
+    list: &ListName,
+    (id, length): (ObjectId, u64),
+    cache: Cache,
+    decode: fn(&Bytes, &ListHash, ObjectId) -> Result<P, Malformed>,
+) -> Result<Option<P>, FormatError> {
+    let name = list.index_page(id);
+    // A token's length is not to be trusted.
+    let range = Some(ByteRange::new(0, length.min(MAX_PAGE_BYTES)));
+    match port.send_one(Request::Get { name: name.clone(), range, cache }).await {
         Answer::Got(object) => {
-            LeafPage::decode(&object.body, &list.hash(), leaf.id).map(Some).map_err(|malformed| malformed.of(&name))
+            decode(&object.body, &list.hash(), id).map(Some).map_err(|malformed| malformed.of(&name))
         }
         _ => Ok(None),
     }

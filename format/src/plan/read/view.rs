@@ -9,15 +9,16 @@ use bytes::{Bytes, BytesMut};
 use super::Miss;
 use crate::error::CorruptObject;
 use crate::item::IterationOrder;
-use crate::limits::{MAX_HEADER_BYTES, MAX_PAGE_BYTES, WHOLE_COMMIT_BYTES};
+use crate::limits::{MAX_HEADER_BYTES, WHOLE_COMMIT_BYTES};
 use crate::names::ListName;
 use crate::plan::load::Snapshot;
-use crate::plan::{Answer, ByteRange, Cache, Port, Request};
+use crate::plan::{Answer, ByteRange, Cache, Port, Request, pages};
 use crate::rules::{self, Rule};
+use crate::wire::Malformed;
 use crate::wire::block::BlockEntry;
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
 use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
-use crate::wire::identity::{BlockOwner, ObjectId};
+use crate::wire::identity::{BlockOwner, ListHash, ObjectId};
 use crate::wire::leaf::LeafPage;
 use crate::wire::token::{NewestCommit, Place};
 
@@ -100,12 +101,13 @@ impl View {
         let Some(index) = self.index else {
             return Err(self.damaged_newest("it has no index, and its table does not go back to offset 0"));
         };
-        let (name, bytes) = self.page(index.id, index.length).await?;
-        let head = HeadPage::decode(&bytes, &self.list.hash(), index.id)
-            .map_err(|malformed| Miss::Damaged(malformed.of(&name)))?;
+        let head = self.page(index.id, index.length, HeadPage::decode).await?;
         let ends_at = head.next_offset();
         if self.newest.is_some() && ends_at.is_some_and(|end| end != self.index_end()) {
-            return Err(damaged(name, "it does not end where the newest commit's table begins"));
+            return Err(damaged(
+                self.list.index_page(index.id),
+                "it does not end where the newest commit's table begins",
+            ));
         }
         self.head = Some(head);
         Ok(())
@@ -129,13 +131,11 @@ impl View {
         if self.leaves.contains_key(&number) {
             return Ok(());
         }
-        let (name, bytes) = self.page(leaf.id, leaf.length).await?;
-        let page = LeafPage::decode(&bytes, &self.list.hash(), leaf.id)
-            .map_err(|malformed| Miss::Damaged(malformed.of(&name)))?;
+        let page = self.page(leaf.id, leaf.length, LeafPage::decode).await?;
         let first = page.entries.first().map(|entry| entry.run.first);
         let end = page.entries.last().map(|entry| entry.run.end());
         if first != Some(leaf.run.first) || end != Some(leaf.run.end()) {
-            return Err(damaged(name, "it does not hold the items that the head page says"));
+            return Err(damaged(self.list.index_page(leaf.id), "it does not hold the items that the head page says"));
         }
         if self.leaves.len() >= MAX_LEAVES {
             self.leaves.clear();
@@ -148,13 +148,17 @@ impl View {
         self.leaves.get(&number)
     }
 
-    async fn page(&self, id: ObjectId, length: u64) -> Result<(String, Bytes), Miss> {
-        let name = self.list.index_page(id);
-        // A token's length is not to be trusted.
-        let range = ByteRange::new(0, length.min(MAX_PAGE_BYTES));
-        match self.port.send_one(self.get(name.clone(), range, Cache::Immutable)).await {
-            Answer::Got(object) => Ok((name, object.body)),
-            _ => Err(Miss::Gone { object: name }),
+    async fn page<P>(
+        &self,
+        id: ObjectId,
+        length: u64,
+        decode: fn(&Bytes, &ListHash, ObjectId) -> Result<P, Malformed>,
+    ) -> Result<P, Miss> {
+        let cache = self.cache(Cache::Immutable);
+        match pages::page(&self.port, &self.list, (id, length), cache, decode).await {
+            Ok(Some(page)) => Ok(page),
+            Ok(None) => Err(Miss::Gone { object: self.list.index_page(id) }),
+            Err(error) => Err(Miss::Damaged(error)),
         }
     }
 
@@ -229,8 +233,11 @@ impl View {
 
     /// A GET of a part of an object.
     pub(super) fn get(&self, name: String, range: ByteRange, cache: Cache) -> Request {
-        let cache = if self.reload { Cache::Reload } else { cache };
-        Request::Get { name, range: Some(range), cache }
+        Request::Get { name, range: Some(range), cache: self.cache(cache) }
+    }
+
+    fn cache(&self, cache: Cache) -> Cache {
+        if self.reload { Cache::Reload } else { cache }
     }
 
     pub(super) fn damaged_newest(&self, reason: &'static str) -> Miss {
