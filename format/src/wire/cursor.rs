@@ -4,6 +4,8 @@
 //! byte follows, in as few bytes as possible. A signed number is first folded so that small ones stay short: 0, -1, 1, -2
 //! become 0, 1, 2, 3.
 
+use std::ops::{BitOrAssign, Shl};
+
 use super::Malformed;
 
 const SHORT: Malformed = Malformed::Corrupt("it ends in the middle of a number or a part");
@@ -82,26 +84,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline(never)]
-    fn long_varint(&mut self) -> Result<u64, Malformed> {
-        let mut value = 0u64;
-        for (place, &byte) in self.rest.iter().take(10).enumerate() {
-            let bits = u64::from(byte & 0x7f);
-            if place == 9 && bits > 1 {
-                return Err(LONG_NUMBER);
-            }
-            value |= bits << (7 * place);
-            if byte < 0x80 {
-                if byte == 0 && place > 0 {
-                    return Err(LONG_NUMBER);
-                }
-                self.rest = self.rest.get(place + 1..).ok_or(SHORT)?;
-                return Ok(value);
-            }
-        }
-        Err(if self.rest.len() < 10 { SHORT } else { LONG_NUMBER })
-    }
-
     /// A varint of up to 128 bits.
     #[inline]
     pub fn wide_varint(&mut self) -> Result<u128, Malformed> {
@@ -110,28 +92,31 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(u128::from(byte))
             }
-            _ => self.long_wide_varint(),
+            _ => self.long_varint(),
         }
     }
 
+    /// A varint of as many bits as a `T` has.
     #[inline(never)]
-    fn long_wide_varint(&mut self) -> Result<u128, Malformed> {
-        let mut value = 0u128;
-        for (place, &byte) in self.rest.iter().take(19).enumerate() {
-            let bits = u128::from(byte & 0x7f);
-            if place == 18 && bits > 3 {
+    fn long_varint<T: From<u8> + Shl<u32, Output = T> + BitOrAssign>(&mut self) -> Result<T, Malformed> {
+        let width = 8 * size_of::<T>() as u32;
+        let mut value = T::from(0);
+        for (length, (&byte, shift)) in (1..).zip(self.rest.iter().zip((0..width).step_by(7))) {
+            let bits = byte & 0x7f;
+            // Of the last byte of the longest form not all bits count.
+            if shift + 7 > width && bits >> (width - shift) != 0 {
                 return Err(LONG_NUMBER);
             }
-            value |= bits << (7 * place);
+            value |= T::from(bits) << shift;
             if byte < 0x80 {
-                if byte == 0 && place > 0 {
+                if byte == 0 && shift > 0 {
                     return Err(LONG_NUMBER);
                 }
-                self.rest = self.rest.get(place + 1..).ok_or(SHORT)?;
+                self.rest = self.rest.get(length..).ok_or(SHORT)?;
                 return Ok(value);
             }
         }
-        Err(if self.rest.len() < 19 { SHORT } else { LONG_NUMBER })
+        Err(if self.rest.len() < width.div_ceil(7) as usize { SHORT } else { LONG_NUMBER })
     }
 
     /// A folded signed varint.
