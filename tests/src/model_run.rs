@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::executor::block_on;
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::plan::metadata::read_key_metadata;
 use klstore_format::plan::read::{PageRequest, read_page};
 use klstore_format::plan::{AppendOutcome, Compaction, Garbage, Plan, Session, collect, sweep_commits, sweep_objects};
 use klstore_format::wire::identity::SessionId;
-use klstore_format::{FormatError, Item, ItemFilter, IterationOrder};
+use klstore_format::{FormatError, ItemFilter, IterationOrder};
 use rand::RngExt;
 
+use crate::read_back::{Expected, Wanted};
 use crate::seeded::{self, Random, percent};
-use crate::vec_model::{self, VecModel, compare};
 use crate::workload::{self, Profile};
 use crate::world::{Actor, NOW, World};
 
-/// Continuations that are kept of each list, however old they grow.
-const MAX_CURSORS: usize = 8;
 /// Writers of each list: they take turns, so that the list is handed over again and again.
 const WRITERS: usize = 2;
 
@@ -55,18 +54,11 @@ pub struct ModelTally {
     pub leaves: u64,
 }
 
-struct Cursor {
-    order: IterationOrder,
-    at: u64,
-    text: String,
-}
-
 struct List {
     name: ListName,
     profile: Profile,
-    model: VecModel,
+    expected: Expected,
     writers: [Option<Session>; WRITERS],
-    cursors: Vec<Cursor>,
     /// Collections that have not been carried out yet.
     garbage: Vec<Garbage>,
 }
@@ -100,9 +92,8 @@ impl ModelRun {
         let lists = profiles.map(|(profile, number)| List {
             name: ListName::new(&prefix, "keyspace", &format!("{profile:?}/{number}")).expect("a name"),
             profile,
-            model: VecModel::default(),
+            expected: Expected::default(),
             writers: Default::default(),
-            cursors: Vec::new(),
             garbage: Vec::new(),
         });
         Self { random, world: World::with_keyspace(), lists: lists.collect(), now: NOW, tally: ModelTally::default() }
@@ -160,10 +151,10 @@ impl ModelRun {
 
     fn append(&mut self, list: usize) -> Result<(), String> {
         let (writer, mut session) = self.session(list)?;
-        let (model, profile, now) = (&self.lists[list].model, self.lists[list].profile, self.now);
+        let (model, profile, now) = (&self.lists[list].expected.model, self.lists[list].profile, self.now);
         let mut insertions = workload::batch(&mut self.random, model, profile, now);
         let offered = insertions.len() as u64;
-        let expected = self.lists[list].model.append(&insertions, now);
+        let expected = self.lists[list].expected.model.append(&insertions, now);
         let mut duplicates = 0;
         let appended = loop {
             let attempted = insertions.len();
@@ -267,57 +258,29 @@ impl ModelRun {
     }
 
     fn read_start(&mut self, list: usize) -> Result<(), String> {
-        let order = workload::order(&mut self.random);
-        let filter = workload::filter(&mut self.random, &self.lists[list].model.items);
-        let at = vec_model::start(&self.lists[list].model.items, order, &filter);
-        self.read(list, order, at, filter, None).map_err(|error| format!("{order:?} from {filter:?}: {error}"))
+        let wanted = self.lists[list].expected.draw_start(&mut self.random);
+        self.read(list, &wanted)
     }
 
     fn read_on(&mut self, list: usize) -> Result<(), String> {
-        if self.lists[list].cursors.is_empty() {
-            return self.read_start(list);
-        }
-        let place = self.random.random_range(0..self.lists[list].cursors.len());
-        let Cursor { order, at, text } = &self.lists[list].cursors[place];
-        let (order, at, text) = (*order, *at, text.clone());
-        // A filter beside a continuation is ignored.
-        let filter = workload::filter(&mut self.random, &self.lists[list].model.items);
-        self.read(list, order, at, filter, Some(text)).map_err(|error| format!("{order:?} on from {at}: {error}"))
+        let wanted = self.lists[list].expected.draw_next(&mut self.random);
+        self.read(list, &wanted)
     }
 
-    fn read(
-        &mut self,
-        list: usize,
-        order: IterationOrder,
-        at: u64,
-        filter: ItemFilter,
-        continuation: Option<String>,
-    ) -> Result<(), String> {
-        let max_size = workload::page_size(&mut self.random);
+    fn read(&mut self, list: usize, wanted: &Wanted) -> Result<(), String> {
+        let Wanted { order, filter, continuation, max_size, .. } = wanted.clone();
         let name = self.lists[list].name.clone();
         let page = self.run(read_page(PageRequest { list: name, order, max_size, filter, continuation }))?;
-        let expected = vec_model::page(&self.lists[list].model.items, order, at, max_size);
-        compare(&expected, &page.items, page.continuation.is_some())
-            .map_err(|error| format!("{max_size} items at most: {error}"))?;
+        self.lists[list].expected.compare(&mut self.random, wanted, &page.items, page.continuation)?;
         self.tally.items_read += page.items.len() as u64;
         self.tally.misses += page.continuation_misses;
-        if let (Some(at), Some(text)) = (expected.next, page.continuation) {
-            let place = self.random.random_range(0..=MAX_CURSORS);
-            let cursors = &mut self.lists[list].cursors;
-            let cursor = Cursor { order, at, text };
-            if place < cursors.len() {
-                cursors[place] = cursor;
-            } else if cursors.len() < MAX_CURSORS {
-                cursors.push(cursor);
-            }
-        }
         Ok(())
     }
 
     fn metadata(&mut self, list: usize) -> Result<(), String> {
         let plan = read_key_metadata(self.lists[list].name.clone());
         let found = self.run(plan)?;
-        let model = &self.lists[list].model;
+        let model = &self.lists[list].expected.model;
         let Some(found) = found else {
             return if model.items.is_empty() { Ok(()) } else { Err("no metadata".to_owned()) };
         };
@@ -338,27 +301,16 @@ impl ModelRun {
             let name = self.lists[list].name.clone();
             self.sweep(list, sweep_commits)?;
             self.sweep(list, sweep_objects)?;
+            let expected = std::mem::take(&mut self.lists[list].expected);
             for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
-                let mut items: Vec<Item> = Vec::new();
-                let mut continuation = None;
-                loop {
+                let compared = expected.compare_whole(order, async |continuation| {
                     let (filter, max_size) = (ItemFilter::default(), self.random.random_range(20..2_000));
                     let request = PageRequest { list: name.clone(), order, max_size, filter, continuation };
-                    let page = self.run(read_page(request))?;
-                    items.extend(page.items);
-                    continuation = page.continuation;
-                    if continuation.is_none() {
-                        break;
-                    }
-                }
-                if order == IterationOrder::Backwards {
-                    items.reverse();
-                }
-                if items != self.lists[list].model.items {
-                    return Err(format!("{name} read {order:?} is not what was appended"));
-                }
+                    self.run(read_page(request)).map(|page| (page.items, page.continuation))
+                });
+                block_on(compared).map_err(|error| format!("{name}: {error}"))?;
             }
-            let items = &self.lists[list].model.items;
+            let items = &expected.model.items;
             self.tally.items += items.len() as u64;
             self.tally.large_values += items.iter().filter(|item| item.value.len() == 8 << 20).count();
             self.tally.leaves += self.count_leaves(list)?;

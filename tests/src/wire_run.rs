@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use klstore_format::IterationOrder;
 use klstore_format::wire::compression::Codec;
-use klstore_format::{ItemFilter, IterationOrder};
 use klstore_reader::{S3StoreReader, StoreReader};
 use klstore_writer::{Insertion, S3StoreConfig, S3StoreWriter, StoreWriter};
 use rand::RngExt;
 
 use crate::harness::{Harness, KEYSPACE};
+use crate::read_back::{Expected, Wanted};
 use crate::seeded::{self, Random, percent, pick};
 use crate::storm::Storm;
-use crate::vec_model::{self, VecModel, compare};
 use crate::workload::{self, Profile};
 use crate::world::NOW;
 
@@ -23,7 +23,6 @@ const WRITERS: usize = 2;
 const WEATHER: u64 = 250;
 /// Requests in a hundred that are struck in a storm.
 const STORM: u32 = 8;
-const MAX_CURSORS: usize = 6;
 
 /// What a run did.
 #[derive(Debug, Default)]
@@ -48,25 +47,13 @@ pub struct WireTally {
     pub struck: (u64, u64),
 }
 
-struct Cursor {
-    order: IterationOrder,
-    at: u64,
-    text: String,
-}
-
-#[derive(Default)]
-struct List {
-    model: VecModel,
-    cursors: Vec<Cursor>,
-}
-
 struct WireRun {
     random: Random,
     harness: Harness,
     storm: Storm,
     writers: Vec<S3StoreWriter>,
     reader: S3StoreReader,
-    lists: Vec<List>,
+    lists: Vec<Expected>,
     tally: WireTally,
 }
 
@@ -79,7 +66,7 @@ pub async fn run(seed: u64, operations: u64) -> Result<WireTally, String> {
     let harness = Harness::start().await;
     let storm = Storm::new(harness.server.faults(), seeded::random(seed, 2));
     let reader = reader(&harness, &mut random).await?;
-    let lists = (0..KEYS).map(|_| List::default()).collect();
+    let lists = (0..KEYS).map(|_| Expected::default()).collect();
     let tally = WireTally::default();
     let mut run = WireRun { random, harness, storm, writers: Vec::new(), reader, lists, tally };
     for _ in 0..WRITERS {
@@ -215,48 +202,22 @@ impl WireRun {
     }
 
     async fn read_start(&mut self, list: usize) -> Result<(), String> {
-        let order = workload::order(&mut self.random);
-        let filter = workload::filter(&mut self.random, &self.lists[list].model.items);
-        let at = vec_model::start(&self.lists[list].model.items, order, &filter);
-        let page = self.read(list, order, at, filter, None).await;
-        page.map_err(|error| format!("{order:?} from {filter:?}: {error}"))
+        let wanted = self.lists[list].draw_start(&mut self.random);
+        self.read(list, &wanted).await
     }
 
     async fn read_on(&mut self, list: usize) -> Result<(), String> {
-        if self.lists[list].cursors.is_empty() {
-            return self.read_start(list).await;
-        }
-        let place = self.random.random_range(0..self.lists[list].cursors.len());
-        let Cursor { order, at, text } = &self.lists[list].cursors[place];
-        let (order, at, text) = (*order, *at, text.clone());
-        let page = self.read(list, order, at, ItemFilter::default(), Some(text)).await;
-        page.map_err(|error| format!("{order:?} on from {at}: {error}"))
+        let wanted = self.lists[list].draw_next(&mut self.random);
+        self.read(list, &wanted).await
     }
 
-    async fn read(
-        &mut self,
-        list: usize,
-        order: IterationOrder,
-        at: u64,
-        filter: ItemFilter,
-        continuation: Option<String>,
-    ) -> Result<(), String> {
-        let size = workload::page_size(&mut self.random);
-        let (name, filter) = (key(list), Some(filter));
-        let page = self.reader.read_page(KEYSPACE, &name, order, Some(size), filter, continuation).await;
+    async fn read(&mut self, list: usize, wanted: &Wanted) -> Result<(), String> {
+        let Wanted { order, filter, continuation, max_size, .. } = wanted.clone();
+        let page = self.reader.read_page(KEYSPACE, &key(list), order, Some(max_size), Some(filter), continuation).await;
         let page = page.map_err(text)?;
-        let List { model, cursors } = &mut self.lists[list];
-        let expected = vec_model::page(&model.items, order, at, size);
-        compare(&expected, &page.items, page.continuation.is_some())
-            .map_err(|error| format!("{size} items at most: {error}"))?;
+        self.lists[list].compare(&mut self.random, wanted, &page.items, page.continuation)?;
         self.tally.items_read += page.items.len();
         self.tally.misses += page.stats.continuation_miss_count;
-        if let (Some(at), Some(text)) = (expected.next, page.continuation) {
-            if cursors.len() == MAX_CURSORS {
-                cursors.swap_remove(self.random.random_range(0..MAX_CURSORS));
-            }
-            cursors.push(Cursor { order, at, text });
-        }
         Ok(())
     }
 
@@ -279,24 +240,14 @@ impl WireRun {
         }
         for list in 0..KEYS {
             self.sweep(list).await?;
+            let (reader, name) = (&self.reader, key(list));
             for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
-                let mut items = Vec::new();
-                let mut continuation = None;
-                loop {
-                    let page = self.reader.read_page(KEYSPACE, &key(list), order, Some(113), None, continuation).await;
-                    let page = page.map_err(text)?;
-                    items.extend(page.items);
-                    continuation = page.continuation;
-                    if continuation.is_none() {
-                        break;
-                    }
-                }
-                if order == IterationOrder::Backwards {
-                    items.reverse();
-                }
-                if items != self.lists[list].model.items {
-                    return Err(format!("{} read {order:?} is not what was appended", key(list)));
-                }
+                let read = async |continuation| {
+                    let page = reader.read_page(KEYSPACE, &name, order, Some(113), None, continuation).await;
+                    page.map(|page| (page.items, page.continuation)).map_err(text)
+                };
+                let compared = self.lists[list].compare_whole(order, read).await;
+                compared.map_err(|error| format!("{name}: {error}"))?;
             }
             self.tally.items += self.lists[list].model.items.len();
         }

@@ -37,7 +37,7 @@ fn random_schedules_find_rules_that_are_broken() {
 }
 
 /// The rules whose absence random schedules find within some thousands of steps. The others need a schedule of their
-/// own: `protocol_rules.rs` has one for each.
+/// own: `protocol_rules` has one for each.
 const FOUND: [Rule; 21] = [
     Rule::ConditionalPut,
     Rule::CarryFollowsChain,
