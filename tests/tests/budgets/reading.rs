@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use klstore_format::limits::BLOCK_PLAIN_BYTES;
+use klstore_format::limits::{BLOCK_PLAIN_BYTES, WHOLE_COMMIT_BYTES};
+use klstore_format::wire::commit::CommitHeader;
 use klstore_format::{ItemFilter, IterationOrder};
 use klstore_reader::StoreReader;
 use klstore_tests::harness::{BUCKET, Harness, KEYSPACE};
@@ -11,7 +12,7 @@ use klstore_writer::S3StoreConfig;
 use rand::RngExt;
 
 use crate::meter::{
-    Start, VALUE_BYTES, append, cold_reader, expected, forget, harness, list_name, nonce, objects, page, spent,
+    Start, VALUE_BYTES, append, cold_reader, expected, forget, harness, list_name, nonce, object, objects, page, spent,
     timestamp,
 };
 use crate::synthetic::Million;
@@ -75,6 +76,8 @@ struct Cold<'a> {
     /// First offsets of its objects.
     firsts: Vec<u64>,
     most_requests: u64,
+    /// Bytes of what is read of a table's commit to find its blocks.
+    header_bytes: u64,
     name: &'a str,
 }
 
@@ -108,7 +111,11 @@ async fn read_cold(harness: &Harness, list: &Cold<'_>) {
                     let case = format!("{}: {size} items, {order:?}, {filter:?}, {boundaries} boundaries", list.name);
                     assert!(requests <= list.most_requests + boundaries, "{requests} requests for {case}");
                     let held = size * VALUE_BYTES as u64;
-                    let most = 2 * held + 16 * KIBIBYTE + 2 * BLOCK_PLAIN_BYTES as u64 + spent.index_bytes();
+                    let most = 2 * held
+                        + 16 * KIBIBYTE
+                        + 2 * BLOCK_PLAIN_BYTES as u64
+                        + spent.index_bytes()
+                        + list.header_bytes;
                     let bytes = spent.counts.object_bytes_out;
                     assert!(bytes <= most, "{bytes} bytes of {most} for {case}");
                     let worst: &mut u64 = worst_requests.entry(boundaries).or_default();
@@ -165,6 +172,12 @@ async fn write(harness: &Harness, key: &str, segments: u64) -> u64 {
     end
 }
 
+fn newest_header(harness: &Harness, key: &str) -> CommitHeader {
+    let list = list_name(key);
+    let names = harness.server.store().keys(BUCKET, &list.commits()).expect("the list's commits");
+    CommitHeader::decode(&object(harness, &names[0]), &list.hash()).expect("the newest commit")
+}
+
 async fn cold_pages_of_written_segments(segments: u64) {
     let seed = seeded::seed("cold pages");
     let mut random = seeded::random(seed, segments);
@@ -176,7 +189,7 @@ async fn cold_pages_of_written_segments(segments: u64) {
     let mut places: Vec<u64> = (0..12).map(|_| random.random_range(0..end)).collect();
     // The ends, both sides of where the index ends, and within the tail.
     places.extend([0, 199, 200, end - 141, end - 140, end - 70, end - 1]);
-    read_cold(&harness, &Cold { key: &key, places, end, firsts, most_requests: 4, name: &key }).await;
+    read_cold(&harness, &Cold { key: &key, places, end, firsts, most_requests: 4, header_bytes: 0, name: &key }).await;
     read_metadata(&harness, &key, end).await;
 }
 
@@ -188,6 +201,39 @@ async fn cold_pages_of_ten_segments() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cold_pages_of_a_thousand_segments() {
     cold_pages_of_written_segments(1_000).await;
+}
+
+/// Commits that are too large to be fetched whole: what comes before the first of them is told by the newest header.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cold_pages_where_the_index_ends_and_large_commits_begin() {
+    const COMMIT_ITEMS: u64 = 1_000;
+    let harness = harness().await;
+    let config =
+        S3StoreConfig { compact_items_threshold: 2 * COMMIT_ITEMS, compact_objects_threshold: 2, ..harness.config() };
+    let mut end = 0;
+    // The second writer's thresholds leave what it appends uncompacted.
+    for config in [config, harness.config()] {
+        let writer = harness.writer(config).build().await.expect("a writer");
+        for _ in 0..6 {
+            append(&writer, "large commits", end..end + COMMIT_ITEMS).await;
+            end += COMMIT_ITEMS;
+        }
+    }
+    let newest = newest_header(&harness, "large commits");
+    let index_end = newest.table.first().expect("a table").run.first;
+    assert!(newest.index.is_some() && index_end > 0 && newest.table.len() > 2, "{newest:?}");
+    assert!(newest.table.iter().all(|entry| entry.own_length > WHOLE_COMMIT_BYTES));
+    let mut firsts: Vec<u64> = objects(&harness, "large commits").into_keys().collect();
+    // A page that reaches into such a commit from its neighbour takes two more GETs: its header, and its blocks.
+    firsts.extend(newest.table.iter().map(|entry| entry.run.first));
+    let commits = [index_end, index_end + COMMIT_ITEMS].into_iter();
+    let places = commits.flat_map(|first| [first - 301, first - 1, first, first + 1, first + 500]).collect();
+    let name = "a list where large commits follow the index";
+    read_cold(
+        &harness,
+        &Cold { key: "large commits", places, end, firsts, most_requests: 4, header_bytes: 32 * KIBIBYTE, name },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,7 +251,8 @@ async fn cold_pages_of_a_million_segments() {
     }
     let end = million.write(&harness);
     let firsts = million.real.iter().map(|segment| segment * Million::SEGMENT_ITEMS).collect();
-    let list = Cold { key: "million", places, end, firsts, most_requests: 5, name: "1,000,000 segments" };
+    let list =
+        Cold { key: "million", places, end, firsts, most_requests: 5, header_bytes: 0, name: "1,000,000 segments" };
     read_cold(&harness, &list).await;
     read_metadata(&harness, "million", end).await;
 }
