@@ -9,6 +9,7 @@ mod bound;
 #[cfg(test)]
 mod budget_tests;
 mod filling;
+mod frames;
 mod resume;
 mod round;
 mod seek;

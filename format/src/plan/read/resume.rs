@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Miss;
 use super::filling::Filling;
+use super::frames::{holds, next_block};
 use super::round::{READ_AHEAD_BYTES, fill};
 use super::view::View;
 use crate::item::IterationOrder;
@@ -119,10 +120,6 @@ fn same_object(one: &Place, other: Option<&Place>) -> bool {
         }
         _ => false,
     }
-}
-
-fn holds(block: &Block, offset: u64) -> bool {
-    offset.checked_sub(block.first).is_some_and(|number| number < u64::from(block.count))
 }
 
 /// How reading an object frame by frame ended.
@@ -283,10 +280,7 @@ impl Frames {
     }
 
     fn next_block(&self, rest: &Bytes) -> Result<Option<Block>, Malformed> {
-        match self.order {
-            IterationOrder::Forwards => Block::decode_first(rest, self.owner),
-            IterationOrder::Backwards => Block::decode_last(rest, self.owner),
-        }
+        next_block(self.order, rest, self.owner)
     }
 
     /// Whether no block with the next item follows, as far as can be told from the bytes at hand.

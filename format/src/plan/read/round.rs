@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::Miss;
 use super::filling::{Filling, Want};
+use super::frames::{Boundary, FramesPart};
 use super::view::{OpenedCommit, View};
 use crate::error::CorruptObject;
 use crate::item::IterationOrder;
-use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, WHOLE_COMMIT_BYTES};
+use crate::limits::{BLOCK_PLAIN_BYTES, MAX_HEADER_BYTES, MAX_IN_FLIGHT, WHOLE_COMMIT_BYTES};
 use crate::plan::{Answer, ByteRange, Cache, Request};
 use crate::rules::{self, Rule};
 use crate::wire::block::{BlockEntry, decode_blocks};
@@ -18,7 +19,7 @@ use crate::wire::identity::{BlockOwner, CommitIdentity};
 /// How far a scan may read ahead of the page.
 pub(in crate::plan) const READ_AHEAD_BYTES: u64 = 1 << 20;
 /// Stored bytes that one round may ask for, one block aside.
-const MAX_ROUND_BYTES: u64 = 16 << 20;
+pub(super) const MAX_ROUND_BYTES: u64 = 16 << 20;
 
 /// Reads until the page is full or its limit is reached.
 pub(super) async fn fill(view: &mut View, filling: &mut Filling) -> Result<(), Miss> {
@@ -34,6 +35,16 @@ pub(super) async fn fill(view: &mut View, filling: &mut Filling) -> Result<(), M
             let Some(bytes) = received(&part, answer, filling)? else { break };
             match part {
                 Part::Blocks(part) => take(&part.object, part.owner, &part.blocks, &bytes, part.range.start, filling)?,
+                Part::Frames(part) => {
+                    let from = filling.at();
+                    let boundary = part.take(bytes, filling);
+                    view.note_boundary(part.entry.commit.seq, boundary);
+                    // Without any block: by the header, in the next round.
+                    opened |= boundary == Boundary::Unknown;
+                    if filling.at() == from {
+                        break;
+                    }
+                }
                 Part::Commit(part) => {
                     opened |= view.opened(part.entry.commit.seq).is_none();
                     let commit = view.keep_commit(&part.entry, bytes, part.rule)?;
@@ -56,6 +67,7 @@ pub(super) async fn fill(view: &mut View, filling: &mut Filling) -> Result<(), M
 /// What one GET of a round, or bytes that are there already, are to bring.
 enum Part {
     Blocks(BlocksPart),
+    Frames(FramesPart),
     Commit(CommitPart),
 }
 
@@ -97,6 +109,7 @@ impl Part {
         match self {
             _ if self.is_local() => None,
             Self::Blocks(part) => Some(view.get(part.object.clone(), part.range, part.cache)),
+            Self::Frames(part) => Some(view.get(part.object.clone(), part.range, Cache::Etag)),
             Self::Commit(part) => Some(view.get(part.object.clone(), part.range(view.scans), Cache::Etag)),
         }
     }
@@ -104,6 +117,7 @@ impl Part {
     fn object(&self) -> &str {
         match self {
             Self::Blocks(part) => &part.object,
+            Self::Frames(part) => &part.object,
             Self::Commit(part) => &part.object,
         }
     }
@@ -123,7 +137,9 @@ fn received(part: &Part, answer: Option<Answer>, filling: &mut Filling) -> Resul
                 Part::Blocks(part) => {
                     (part.blocks.first().map(|block| block.first), part.blocks.last().map(BlockEntry::end))
                 }
-                Part::Commit(part) => (Some(part.entry.run.first), Some(part.entry.run.end())),
+                Part::Frames(FramesPart { entry, .. }) | Part::Commit(CommitPart { entry, .. }) => {
+                    (Some(entry.run.first), Some(entry.run.end()))
+                }
             };
             let passed = if filling.order() == IterationOrder::Forwards { end } else { first };
             filling.skip_to(passed.unwrap_or_else(|| filling.at()));
@@ -149,6 +165,7 @@ fn next_round(view: &View, filling: &Filling) -> Vec<Part> {
         want = want.less(items, average);
         bytes += match &part {
             Part::Blocks(part) => part.range.end - part.range.start,
+            Part::Frames(part) => part.range.end - part.range.start,
             Part::Commit(part) => part.length,
         };
         parts.push(part);
@@ -245,16 +262,37 @@ fn part_of_table(
             return Some(part);
         }
     }
+    let average = entry.run.value_bytes / entry.run.count.max(1);
+    if let Some(part) = FramesPart::of(view, entry, order, next, want) {
+        let (first, end) = match order {
+            IterationOrder::Forwards => (next, next.saturating_add(part.items)),
+            IterationOrder::Backwards => (next.saturating_add(1).saturating_sub(part.items), entry.run.end()),
+        };
+        return Some((Part::Frames(part), first, end, average));
+    }
     let (first, length) = if own_only || first_of(entry) == entry.run.first {
         (entry.run.first, entry.own_length)
     } else {
         (entry.carry_first, entry.length)
     };
-    let length = if length <= WHOLE_COMMIT_BYTES { length } else { MAX_HEADER_BYTES as u64 };
+    let length = if length <= WHOLE_COMMIT_BYTES { length } else { length_of_front(entry, order, next, want) };
     let part =
         CommitPart { object: view.list.commit(entry.commit.seq), entry: *entry, length, rule: Rule::ReadMatchesTable };
-    let average = entry.run.value_bytes / entry.run.count.max(1);
     Some((Part::Commit(part), first, entry.run.end(), average))
+}
+
+/// The header of a large commit, and with it the items if they are probably near.
+fn length_of_front(entry: &TableEntry, order: IterationOrder, next: u64, want: Want) -> u64 {
+    let header_length = u64::from(entry.header_length).min(MAX_HEADER_BYTES as u64);
+    let last = match order {
+        IterationOrder::Forwards => next.saturating_add(want.items).min(entry.run.end()),
+        IterationOrder::Backwards => next.saturating_add(1),
+    };
+    let stored = u128::from(entry.own_length.saturating_sub(header_length));
+    let items = u128::from(last.saturating_sub(entry.run.first));
+    let expected = stored.saturating_mul(items) / u128::from(entry.run.count.max(1));
+    let near = u64::try_from(expected).unwrap_or(u64::MAX).saturating_add(header_length + BLOCK_PLAIN_BYTES as u64);
+    if near <= WHOLE_COMMIT_BYTES { near } else { header_length }
 }
 
 /// The first item that a commit of the table brings with one GET.

@@ -121,7 +121,8 @@ async fn window_in_table(
         Some(opened) => opened.clone(),
         None => {
             let name = view.list.commit(entry.commit.seq);
-            let range = ByteRange::new(0, MAX_HEADER_BYTES as u64);
+            let header_length = u64::from(entry.header_length).min(MAX_HEADER_BYTES as u64);
+            let range = ByteRange::new(0, header_length);
             match view.port.send_one(view.get(name.clone(), range, Cache::Etag)).await {
                 Answer::Got(object) => view.keep_commit(entry, object.body, Rule::ReadMatchesTable)?,
                 _ => return Err(Miss::Gone { object: name }),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::Miss;
+use super::frames::Boundary;
 use crate::error::CorruptObject;
 use crate::item::IterationOrder;
 use crate::limits::{MAX_HEADER_BYTES, WHOLE_COMMIT_BYTES};
@@ -36,6 +37,8 @@ pub(super) struct View {
     pub(super) newest_body: Bytes,
     /// Commits of the table that have been read.
     opened: BTreeMap<u64, OpenedCommit>,
+    /// Of other large commits: where reading goes on.
+    boundaries: BTreeMap<u64, Boundary>,
     index: Option<IndexReference>,
     pub(super) head: Option<HeadPage>,
     leaves: BTreeMap<usize, LeafPage>,
@@ -67,6 +70,7 @@ impl View {
             newest: None,
             newest_body: Bytes::new(),
             opened: BTreeMap::new(),
+            boundaries: BTreeMap::new(),
             index,
             head: None,
             leaves: BTreeMap::new(),
@@ -267,7 +271,7 @@ impl View {
                 let entry = table.get(table.partition_point(|entry| entry.run.end() <= next))?;
                 return match self.opened.get(&entry.commit.seq) {
                     Some(opened) => commit(&opened.header),
-                    None => self.place_at_edge(order, next, entry),
+                    None => self.place_at_boundary(order, next, entry),
                 };
             }
         }
@@ -281,16 +285,30 @@ impl View {
         })
     }
 
-    /// The place at the first or last item of a commit that has not been read. Small commits are better read through
-    /// the table: another one's carry brings several with one GET.
-    fn place_at_edge(&self, order: IterationOrder, next: u64, entry: &TableEntry) -> Option<Place> {
-        let position = match order {
-            IterationOrder::Forwards if next == entry.run.first => u64::from(entry.header_length),
-            IterationOrder::Backwards if next.checked_add(1) == Some(entry.run.end()) => entry.own_length,
-            _ => return None,
-        };
+    /// Where the block with this item begins, backwards where it ends, as far as it is known without the directory.
+    pub(super) fn boundary(&self, entry: &TableEntry, order: IterationOrder, next: u64) -> Option<u64> {
+        match self.boundaries.get(&entry.commit.seq) {
+            Some(Boundary::Unknown) => None,
+            Some(Boundary::At { next: known, position }) if *known == next => Some(*position),
+            _ => match order {
+                IterationOrder::Forwards if next == entry.run.first => Some(u64::from(entry.header_length)),
+                IterationOrder::Backwards if next.checked_add(1) == Some(entry.run.end()) => Some(entry.own_length),
+                _ => None,
+            },
+        }
+    }
+
+    pub(super) fn note_boundary(&mut self, seq: u64, boundary: Boundary) {
+        self.boundaries.insert(seq, boundary);
+    }
+
+    /// The place in a commit whose header has not been read. Small ones are better read through the table: another
+    /// one's carry brings several with one GET.
+    fn place_at_boundary(&self, order: IterationOrder, next: u64, entry: &TableEntry) -> Option<Place> {
+        let large = entry.commit.complete || entry.own_length > WHOLE_COMMIT_BYTES;
+        let position = self.boundary(entry, order, next).filter(|_| large)?;
         let owner = BlockOwner::of_commit(&self.list.hash(), &entry.commit);
-        entry.commit.complete.then_some(Place::Commit { seq: entry.commit.seq, owner, position })
+        Some(Place::Commit { seq: entry.commit.seq, owner, position })
     }
 
     /// The head page that a token refers to.
