@@ -46,29 +46,24 @@ pub async fn run(
 ) -> Result<Row, Failure> {
     let values = values.get(..ITEMS).ok_or("there are too few values")?;
     let objects = write(wire, values, codec, &name).await?;
-    let (referred, copied) = match against {
-        Against::Objects => (objects, Vec::new()),
-        Against::Payload => {
-            let copies = write_payload(wire, values, objects.len())?;
-            (copies.clone(), copies)
-        }
+    let names = match against {
+        Against::Objects => objects,
+        Against::Payload => write_payload(wire, values, objects.len())?,
     };
     let bytes: usize = values.iter().map(Bytes::len).sum();
     let mut times = Vec::new();
     for round in 0..=pairs {
-        let (ours, reference) = (scan(wire, &name).await?, get(wire, &referred).await?);
+        let (ours, reference) = (scan(wire, &name).await?, get(wire, &names).await?);
         if round > 0 {
             times.push((ours, reference));
         }
     }
-    let name = format!("{name}, {}", referred.len());
-    if !copied.is_empty() {
-        wire.delete("payload/")?;
-    }
+    wire.delete("payload/")?;
+    let name = format!("{name}, {} GETs", names.len());
     Ok(Row::of(name, "MB/s", bytes as f64 / 1e6, 0.8, &times))
 }
 
-/// Writes the list, and names the objects that hold its items.
+/// Writes the list, and names its segments.
 async fn write(wire: &Wire, values: &[Bytes], codec: Codec, key: &str) -> Result<Vec<String>, Failure> {
     let writer = wire.writer(S3StoreConfig { codec, ..wire.config() }).await?;
     for batch in values.chunks(BATCH) {
@@ -77,7 +72,7 @@ async fn write(wire: &Wire, values: &[Bytes], codec: Codec, key: &str) -> Result
     }
     writer.compact(KEYSPACE, key).await?;
     writer.close().await?;
-    // Compacted: all items are in segments, and those that were merged are collected.
+    // All items but those of the newest commit are in segments now, and the segments that were merged are collected.
     let list = ListName::new(&Prefix::default(), KEYSPACE, key)?;
     Ok(wire.server.store().keys(BUCKET, &list.segments())?)
 }
