@@ -76,7 +76,7 @@ pub struct S3StoreConfig {
     pub max_future_skew_millis: Option<u64>,
     /// Stored bytes of earlier items that a small commit repeats, so that a reader finds the newest page in one object.
     pub carry_bytes: usize,
-    /// How items are compressed.
+    /// How items are compressed. Small commits and carries, which a compaction rewrites, take LZ4 where this is Zstandard.
     pub codec: Codec,
     /// When requests carry a checksum.
     pub checksums: Checksums,

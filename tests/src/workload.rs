@@ -40,7 +40,6 @@ pub fn options(random: &mut Random, profile: Profile) -> SessionOptions {
             plain_bytes: *pick(random, &[64, 1_000, 32 << 10]),
         },
         carry_bytes: *pick(random, &[0, 100, 2_000, 32 << 10]),
-        carry_codec: *pick(random, &[Codec::None, Codec::Lz4]),
         recent_bytes: *pick(random, &[0, 500, 256 << 10]),
         compact_items_threshold: items,
         compact_objects_threshold: objects,

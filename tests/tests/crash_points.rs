@@ -12,7 +12,6 @@
 )]
 
 use klstore_format::plan::{Request, SessionOptions};
-use klstore_format::wire::compression::Codec;
 use klstore_format::{Insertion, IterationOrder};
 use klstore_tests::history::Witness;
 use klstore_tests::stage::Stage;
@@ -234,12 +233,7 @@ fn read(stage: &mut Stage<'_>, first: usize) -> Result<(), String> {
 
 /// Three items and more are complete; two partial segments are merged.
 fn options() -> SessionOptions {
-    SessionOptions {
-        compact_items_threshold: 5,
-        carry_bytes: 60,
-        carry_codec: Codec::None,
-        ..SessionOptions::default()
-    }
+    SessionOptions { compact_items_threshold: 5, carry_bytes: 60, ..SessionOptions::default() }
 }
 
 /// The items of one source, each with its nonce.

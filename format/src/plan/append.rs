@@ -8,12 +8,13 @@ use bytes::Bytes;
 use super::load::{Fetch, Snapshot, load};
 use super::session::Session;
 use super::{Answer, Plan, Port, PutKind, Request};
-use crate::error::FormatError;
+use crate::error::{CorruptObject, FormatError};
 use crate::item::{Insertion, Item};
 use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
 use crate::rules::{self, Rule};
-use crate::wire::block::plain_size;
+use crate::wire::block::{BlockOptions, plain_size};
+use crate::wire::carried_block::CarriedBlock;
 use crate::wire::commit::{CommitHeader, EncodedCommit, TableEntry, Totals, encode_commit};
 use crate::wire::identity::CommitIdentity;
 use crate::wire::run::Run;
@@ -113,14 +114,15 @@ impl Session {
     fn prepare(&mut self, items: Vec<Item>) -> Option<Attempt> {
         let put_id = self.next_put_id;
         let header = self.successor(&items, put_id)?;
-        let carried = self.carry.items_before(header.run.first);
+        // A small commit is compressed again when it is merged: until then by something fast.
+        let fast = BlockOptions { codec: self.options.small_codec(), ..self.options.block };
+        let carried = self.carry.blocks_before(header.run.first, &fast);
         // The newest page is in a complete commit's own items as well, and a scan would read a carry in vain.
         let own_bytes: usize = items.iter().map(plain_size).sum();
         let enough = header.commit.complete && own_bytes >= self.options.carry_bytes;
-        let carried: &[Item] = if header.start < header.run.first && !enough { carried } else { &[] };
-        let header =
-            CommitHeader { carry_first: carried.first().map_or(header.run.first, |item| item.offset), ..header };
-        let commit = encode_commit(header, &items, carried, &self.options.block, self.options.carry_codec).ok()?;
+        let carried: &[CarriedBlock] = if header.start < header.run.first && !enough { &carried } else { &[] };
+        let own = if header.commit.complete { &self.options.block } else { &fast };
+        let commit = encode_commit(header, &items, carried, own).ok()?;
         // Rule 1: a put id is new for every payload of the session.
         self.next_put_id += 1;
         Some(Attempt { commit, items, publishes: self.prepared.is_some() })
@@ -239,6 +241,7 @@ impl Session {
 
     /// Rule 4: S' := Load, and whether the commit is in its chain.
     async fn resolve(&self, port: &Port, mine: &CommitHeader) -> Result<(Option<Snapshot>, bool), FormatError> {
+        let mut missing = None;
         for _ in 0..MAX_RESTARTS {
             let snapshot = load(port, &self.list, Fetch::Small).await?;
             let Some(loaded) = &snapshot else { return Ok((None, false)) };
@@ -251,7 +254,16 @@ impl Session {
                 match ledger::last_handover(port, &self.list, newest, mine.commit.seq).await? {
                     ledger::Found::Session(session) => session == Some(mine.commit.session),
                     // A page was replaced meanwhile: its successor is found from a new Load.
-                    ledger::Found::PageMissing => continue,
+                    ledger::Found::PageMissing(id) => {
+                        let now = (id, loaded.etag.clone());
+                        if missing.as_ref() == Some(&now) {
+                            let object = self.list.index_page(id);
+                            let reason = "it is missing or empty, though the newest commit refers to it";
+                            return Err(CorruptObject { object, reason }.into());
+                        }
+                        missing = Some(now);
+                        continue;
+                    }
                 }
             } else {
                 mine.commit.seq < newest.covered && !rules::kept(Rule::ResolveByLedger)

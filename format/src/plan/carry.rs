@@ -5,7 +5,12 @@ use std::collections::VecDeque;
 
 use super::load::Snapshot;
 use crate::item::Item;
-use crate::wire::block::{decode_blocks, plain_size};
+use crate::wire::block::{BlockOptions, decode_blocks, plain_size};
+use crate::wire::carried_block::CarriedBlock;
+
+/// Plain bytes of items that are compressed once for all the commits that repeat them. What is left at both ends is
+/// compressed with each commit: smaller blocks would save that, but fill the header and compress worse.
+const BLOCK_BYTES: usize = 4 << 10;
 
 /// The items that the next commit repeats: always those of the chain that end at its first offset.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +18,10 @@ pub(super) struct Carry {
     items: VecDeque<Item>,
     end: u64,
     plain_bytes: usize,
+    /// Blocks of some of the items, one after the other without a gap.
+    blocks: VecDeque<CarriedBlock>,
+    /// Plain bytes of the items behind them.
+    loose_bytes: usize,
 }
 
 impl Carry {
@@ -51,31 +60,57 @@ impl Carry {
         for item in items {
             self.end = item.offset + 1;
             self.plain_bytes += plain_size(&item);
+            self.loose_bytes += plain_size(&item);
             self.items.push_back(item);
             while self.plain_bytes > budget {
-                let Some(oldest) = self.items.pop_front() else { break };
-                self.plain_bytes -= plain_size(&oldest);
+                self.drop_oldest();
             }
         }
         while self.items.front().is_some_and(|item| item.offset < start) {
-            if let Some(oldest) = self.items.pop_front() {
-                self.plain_bytes -= plain_size(&oldest);
-            }
+            self.drop_oldest();
         }
     }
 
-    /// The items to repeat in a commit that begins at `first`.
-    pub(super) fn items_before(&mut self, first: u64) -> &[Item] {
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.items.pop_front() else { return };
+        self.plain_bytes -= plain_size(&oldest);
+        match self.blocks.front() {
+            Some(block) if block.first() <= oldest.offset => drop(self.blocks.pop_front()),
+            _ => {}
+        }
+        if self.blocks.is_empty() {
+            self.loose_bytes = self.plain_bytes;
+        }
+    }
+
+    /// The items to repeat in a commit that begins at `first`, as blocks.
+    pub(super) fn blocks_before(&mut self, first: u64, options: &BlockOptions) -> Vec<CarriedBlock> {
         use crate::rules::{Rule, kept};
         // Rule 3: a carry ends exactly at `first`.
         if self.end != first && kept(Rule::CarryFollowsChain) && kept(Rule::CarryAcknowledged) {
             *self = Self::empty_at(first);
         }
-        self.items.make_contiguous()
+        let items = self.items.make_contiguous();
+        let Some(begin) = items.first().map(|item| item.offset) else { return Vec::new() };
+        let number = |offset: u64| usize::try_from(offset - begin).unwrap_or(usize::MAX);
+        let loose = self.blocks.back().map_or(0, |block| number(block.end()));
+        let loose_items = items.get(loose..).unwrap_or_default();
+        if self.loose_bytes >= BLOCK_BYTES {
+            let options = BlockOptions { plain_bytes: options.plain_bytes.min(2 * BLOCK_BYTES), ..*options };
+            self.blocks.extend(CarriedBlock::cut(loose_items, &options));
+            self.loose_bytes = 0;
+        }
+        let (Some(first), Some(last)) = (self.blocks.front(), self.blocks.back()) else {
+            return CarriedBlock::cut(items, options);
+        };
+        let mut blocks = CarriedBlock::cut(items.get(..number(first.first())).unwrap_or_default(), options);
+        blocks.extend(self.blocks.iter().cloned());
+        blocks.extend(CarriedBlock::cut(items.get(number(last.end())..).unwrap_or_default(), options));
+        blocks
     }
 
-    pub(super) fn plain_bytes(&self) -> usize {
-        self.plain_bytes
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.plain_bytes + self.blocks.iter().map(CarriedBlock::stored_bytes).sum::<usize>()
     }
 }
 

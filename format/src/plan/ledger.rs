@@ -4,15 +4,15 @@ use super::{Port, pages};
 use crate::error::FormatError;
 use crate::names::ListName;
 use crate::wire::commit::CommitHeader;
-use crate::wire::identity::SessionId;
+use crate::wire::identity::{ObjectId, SessionId};
 use crate::wire::ledger::Handover;
 
 /// What the ledger says.
 pub(super) enum Found {
     /// The session of the last handover at or below the commit asked for.
     Session(Option<SessionId>),
-    /// A page was gone: the newest commit has been replaced since.
-    PageMissing,
+    /// This page was gone: the newest commit has been replaced since, or the page is lost.
+    PageMissing(ObjectId),
 }
 
 /// The last handover with a number <= `seq` in the ledger that `newest` refers to.
@@ -23,7 +23,7 @@ pub(super) async fn last_handover(
     seq: u64,
 ) -> Result<Found, FormatError> {
     let Some(index) = newest.index else { return Ok(Found::Session(None)) };
-    let Some(head) = pages::head(port, list, index).await? else { return Ok(Found::PageMissing) };
+    let Some(head) = pages::head(port, list, index).await? else { return Ok(Found::PageMissing(index.id)) };
     if let Some(session) = last_at(&head.handovers, seq) {
         return Ok(Found::Session(Some(session)));
     }
@@ -32,7 +32,7 @@ pub(super) async fn last_handover(
     };
     match pages::ledger(port, list, page).await? {
         Some(page) => Ok(Found::Session(last_at(&page.handovers, seq))),
-        None => Ok(Found::PageMissing),
+        None => Ok(Found::PageMissing(page.id)),
     }
 }
 

@@ -37,8 +37,6 @@ pub struct SessionOptions {
     pub block: BlockOptions,
     /// Plain bytes of items that a commit repeats from before its own; 0 for none.
     pub carry_bytes: usize,
-    /// How carried blocks are compressed: again with each commit, so something fast.
-    pub carry_codec: Codec,
     /// Plain bytes of acknowledged items that are kept so that a compaction need not GET them.
     pub recent_bytes: usize,
     /// A commit or segment of at least so many items is complete.
@@ -54,7 +52,6 @@ impl Default for SessionOptions {
         Self {
             block: BlockOptions::default(),
             carry_bytes: DEFAULT_CARRY_BYTES,
-            carry_codec: Codec::Lz4,
             // As much as fills a complete segment by its size: less, and compactions GET what was just written.
             recent_bytes: 1 << 20,
             compact_items_threshold: 1_000,
@@ -79,6 +76,14 @@ impl From<&S3StoreConfig> for SessionOptions {
 }
 
 impl SessionOptions {
+    /// How small commits are compressed, which the next compaction merges, and what they repeat.
+    pub(crate) fn small_codec(&self) -> Codec {
+        match self.block.codec {
+            Codec::None => Codec::None,
+            Codec::Lz4 | Codec::Zstd => Codec::Lz4,
+        }
+    }
+
     /// Whether a run of so many items and value bytes is complete: written once and not merged again.
     pub(crate) fn is_complete(&self, items: u64, value_bytes: u64) -> bool {
         items >= self.compact_items_threshold || value_bytes >= self.compact_size_threshold
@@ -233,7 +238,7 @@ impl Session {
     /// Bytes that carry, recent items and the newest commit's table hold.
     pub fn memory_bytes(&self) -> usize {
         let table = self.newest.as_ref().map_or(0, |newest| size_of_val(newest.table.as_slice()));
-        self.carry.plain_bytes() + self.recent.plain_bytes + table
+        self.carry.memory_bytes() + self.recent.plain_bytes + table
     }
 
     /// Gives the memory back: the next commit has no carry, the next compaction reads what it merges.

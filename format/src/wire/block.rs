@@ -135,7 +135,7 @@ pub fn plain_size(item: &Item) -> usize {
 
 /// The columns of one block while it is filled; the values stay in the items.
 #[derive(Default)]
-struct Columns {
+pub(super) struct Columns {
     timestamps: Vec<u8>,
     presence: Vec<u8>,
     nonces: Vec<u8>,
@@ -148,7 +148,7 @@ struct Columns {
 }
 
 #[derive(Default)]
-struct Scratch {
+pub(super) struct Scratch {
     plain: Vec<u8>,
     stored: Vec<u8>,
 }
@@ -159,7 +159,7 @@ const NONCES_ALL: u8 = 1;
 const NONCES_SOME: u8 = 2;
 
 impl Columns {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.timestamps.clear();
         self.presence.clear();
         self.nonces.clear();
@@ -168,7 +168,7 @@ impl Columns {
         (self.last_timestamp, self.last_nonce) = (0, None);
     }
 
-    fn push(&mut self, item: &Item) {
+    pub(super) fn push(&mut self, item: &Item) {
         self.timestamps.put_signed(item.timestamp.wrapping_sub(self.last_timestamp));
         self.last_timestamp = item.timestamp;
         let bit = self.count % 8;
@@ -193,7 +193,7 @@ impl Columns {
     }
 
     /// What the block takes so far, at most.
-    fn plain_length(&self) -> usize {
+    pub(super) fn plain_length(&self) -> usize {
         let columns = self.timestamps.len() + self.presence.len() + self.nonces.len() + self.lengths.len();
         16 + columns + self.value_bytes
     }
@@ -209,31 +209,32 @@ impl Columns {
     ) {
         let start = out.len();
         out.reserve(self.plain_length() + FRAME_BYTES);
-        out.extend_from_slice(&[0; 8]); // length and checksum: known at the end
-        out.extend_from_slice(&owner.0);
-        out.push(Codec::None as u8);
-        out.extend_from_slice(&first.to_le_bytes());
-        out.extend_from_slice(&(self.count as u32).to_le_bytes());
-        out.extend_from_slice(&[0; 4]); // plain length
-        let payload = out.len();
-        let plain_length = if codec == Codec::None {
+        begin_frame(owner, Codec::None, first, self.count as u32, 0, out);
+        let (used, plain_length) = self.write_payload(items, codec, scratch, out);
+        patch(out, start + 16, &[used as u8]);
+        patch(out, start + 29, &plain_length.to_le_bytes());
+        end_frame(start, out);
+    }
+
+    /// Appends the columns, compressed where that pays; says with what, and how long they are plain.
+    pub(super) fn write_payload(
+        &self,
+        items: &[Item],
+        codec: Codec,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> (Codec, u32) {
+        if codec == Codec::None {
+            let payload = out.len();
             self.write_plain(items, out);
-            out.len() - payload
-        } else {
-            scratch.plain.clear();
-            self.write_plain(items, &mut scratch.plain);
-            let used = compression::compress(codec, &scratch.plain, &mut scratch.stored);
-            let chosen = if used == Codec::None { &scratch.plain } else { &scratch.stored };
-            out.extend_from_slice(chosen);
-            patch(out, start + 16, &[used as u8]);
-            scratch.plain.len()
-        };
-        patch(out, start + 29, &(plain_length as u32).to_le_bytes());
-        let length = (out.len() - start + 4) as u32;
-        let sum = crc32c::crc32c(out.get(start + 8..).unwrap_or_default());
-        patch(out, start, &length.to_le_bytes());
-        patch(out, start + 4, &sum.to_le_bytes());
-        out.extend_from_slice(&length.to_le_bytes());
+            return (Codec::None, (out.len() - payload) as u32);
+        }
+        scratch.plain.clear();
+        self.write_plain(items, &mut scratch.plain);
+        let used = compression::compress(codec, &scratch.plain, &mut scratch.stored);
+        let chosen = if used == Codec::None { &scratch.plain } else { &scratch.stored };
+        out.extend_from_slice(chosen);
+        (used, scratch.plain.len() as u32)
     }
 
     fn write_plain(&self, items: &[Item], out: &mut Vec<u8>) {
@@ -253,6 +254,32 @@ impl Columns {
             out.extend_from_slice(&item.value);
         }
     }
+}
+
+/// What comes before a block's payload; length and checksum are only known at its end.
+pub(super) fn begin_frame(
+    owner: BlockOwner,
+    codec: Codec,
+    first: u64,
+    count: u32,
+    plain_length: u32,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&owner.0);
+    out.push(codec as u8);
+    out.extend_from_slice(&first.to_le_bytes());
+    out.extend_from_slice(&count.to_le_bytes());
+    out.extend_from_slice(&plain_length.to_le_bytes());
+}
+
+/// Ends the frame that began at `start`.
+pub(super) fn end_frame(start: usize, out: &mut Vec<u8>) {
+    let length = (out.len() - start + 4) as u32;
+    let sum = crc32c::crc32c(out.get(start + 8..).unwrap_or_default());
+    patch(out, start, &length.to_le_bytes());
+    patch(out, start + 4, &sum.to_le_bytes());
+    out.extend_from_slice(&length.to_le_bytes());
 }
 
 fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {

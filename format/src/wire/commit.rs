@@ -14,10 +14,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::Malformed;
-use super::block::{BlockEntry, BlockOptions, encode_blocks};
+use super::block::{BlockEntry, BlockOptions, FRAME_BYTES, encode_blocks};
+use super::carried_block::CarriedBlock;
 pub use super::commit_table::TableEntry;
 use super::commit_table::{read_table, write_table};
-use super::compression::Codec;
 use super::cursor::{Reader, Write};
 use super::directory::{read_directory, shift, stored_bytes, write_directory};
 use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId};
@@ -153,7 +153,7 @@ impl CommitHeader {
 
     /// The carried items, as far as they are known: from the begin of the commit that the carry begins in, where the
     /// table has it.
-    fn carried_run(&self, carried: &[Item]) -> (Run, Run) {
+    fn carried_before(&self) -> Run {
         let known = self
             .table
             .iter()
@@ -162,12 +162,7 @@ impl CommitHeader {
         let before = known.map_or(Run::empty(0, i64::MIN, 0), |(index, _)| {
             index.checked_sub(1).and_then(|index| self.table.get(index)).map_or(self.before, |entry| entry.run)
         });
-        let before = Run::empty(self.carry_first, before.running_max_timestamp, before.next_nonce);
-        let mut run = before;
-        for item in carried {
-            run.push(item);
-        }
-        (before, run)
+        Run::empty(self.carry_first, before.running_max_timestamp, before.next_nonce)
     }
 
     fn write(&self, carried: &Run) -> Vec<u8> {
@@ -382,9 +377,8 @@ pub enum CommitTooLarge {
 pub fn encode_commit(
     mut header: CommitHeader,
     own: &[Item],
-    carried: &[Item],
+    carried: &[CarriedBlock],
     options: &BlockOptions,
-    carry_codec: Codec,
 ) -> Result<EncodedCommit, CommitTooLarge> {
     let owner = header.owner();
     let value_bytes: usize = own.iter().map(|item| item.value.len()).sum();
@@ -392,14 +386,18 @@ pub fn encode_commit(
     if value_bytes > LARGE_COMMIT_BYTES {
         own_options.plain_bytes = own_options.plain_bytes.max(LARGE_BLOCK_PLAIN_BYTES);
     }
-    header.carry_first = carried.first().map_or(header.run.first, |item| item.offset);
-    let (carried_before, carried_run) = header.carried_run(carried);
-    let carried_options = BlockOptions { codec: carry_codec, ..*options };
+    header.carry_first = carried.first().map_or(header.run.first, CarriedBlock::first);
 
-    let mut blocks = Vec::new();
+    let carried_bytes: usize = carried.iter().map(|block| block.stored_bytes() + FRAME_BYTES).sum();
+    let mut blocks = Vec::with_capacity(value_bytes + 16 * own.len() + FRAME_BYTES + carried_bytes);
     header.own_blocks = encode_blocks(owner, &header.before_own(), own, &own_options, 0, &mut blocks);
-    let position = blocks.len() as u64;
-    header.carried_blocks = encode_blocks(owner, &carried_before, carried, &carried_options, position, &mut blocks);
+    let mut carried_run = header.carried_before();
+    header.carried_blocks = Vec::with_capacity(carried.len());
+    for block in carried {
+        carried_run.join(block.run());
+        let entry = block.write(owner, &carried_run, blocks.len() as u64, &mut blocks);
+        header.carried_blocks.push(entry);
+    }
 
     let mut body = header.write(&carried_run);
     if body.len() > MAX_HEADER_BYTES {
@@ -408,6 +406,7 @@ pub fn encode_commit(
     header.header_length = body.len() as u32;
     shift(&mut header.own_blocks, body.len() as u64);
     shift(&mut header.carried_blocks, body.len() as u64);
+    body.reserve_exact(blocks.len());
     body.extend_from_slice(&blocks);
     Ok(EncodedCommit { header, body: body.into() })
 }

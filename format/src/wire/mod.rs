@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod arbitrary;
 pub mod block;
+pub mod carried_block;
 pub mod commit;
 mod commit_table;
 pub mod compression;

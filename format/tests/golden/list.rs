@@ -19,6 +19,7 @@ use klstore_format::Item;
 use klstore_format::IterationOrder::{Backwards, Forwards};
 use klstore_format::names::{KeyspaceName, ListName, Prefix};
 use klstore_format::wire::block::BlockOptions;
+use klstore_format::wire::carried_block::CarriedBlock;
 use klstore_format::wire::commit::{CommitHeader, EncodedCommit, IndexReference, Totals, encode_commit};
 use klstore_format::wire::compression::Codec;
 use klstore_format::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
@@ -192,7 +193,8 @@ impl Writer {
         };
         let options = BlockOptions { codec, ..BlockOptions::default() };
         let (own, carried) = (&self.items[own], &self.items[carried]);
-        let commit = encode_commit(header, own, carried, &options, Codec::None).unwrap();
+        let carried = CarriedBlock::cut(carried, &BlockOptions { codec: Codec::None, ..options });
+        let commit = encode_commit(header, own, &carried, &options).unwrap();
         self.newest = Some(commit.header.clone());
         commit
     }

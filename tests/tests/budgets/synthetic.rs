@@ -7,7 +7,6 @@ use klstore_format::limits::MAX_LEAF_ENTRIES;
 use klstore_format::names::ListName;
 use klstore_format::wire::block::{BlockEntry, BlockOptions};
 use klstore_format::wire::commit::{CommitHeader, IndexReference, Totals, encode_commit};
-use klstore_format::wire::compression::Codec;
 use klstore_format::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
 use klstore_format::wire::identity::{CommitIdentity, ObjectId, SessionId};
 use klstore_format::wire::leaf::LeafPage;
@@ -88,7 +87,7 @@ impl Million {
             header_length: 0,
         };
         let own = items(first..end);
-        let commit = encode_commit(header, &own, &[], &BlockOptions::default(), Codec::None).expect("a commit");
+        let commit = encode_commit(header, &own, &[], &BlockOptions::default()).expect("a commit");
         put(harness, &self.list.commit(Self::SEGMENTS), commit.body);
         end
     }

@@ -18,7 +18,6 @@ use klstore_format::plan::read::Page;
 use klstore_format::plan::{Session, SessionOptions, SweepReport};
 use klstore_format::rules::{Rule, without};
 use klstore_format::wire::commit::{CommitHeader, encode_commit};
-use klstore_format::wire::compression::Codec;
 use klstore_format::wire::identity::{CommitIdentity, SessionId};
 use klstore_tests::world::*;
 
@@ -119,6 +118,6 @@ fn trim_by_hand(world: &mut World, session: u128, start: u64) {
         carried_blocks: Vec::new(),
         ..newest.clone()
     };
-    let commit = encode_commit(header, &[], &[], &small().block, Codec::None).expect("encode");
+    let commit = encode_commit(header, &[], &[], &small().block).expect("encode");
     world.put(list().commit(commit.header.commit.seq), commit.body);
 }

@@ -15,7 +15,6 @@ use crate::plan::test_store::TestStore;
 use crate::plan::{Answer, Cache, Object, Request};
 use crate::wire::block::{BlockEntry, BlockOptions};
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry, Totals, encode_commit};
-use crate::wire::compression::Codec;
 use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
 use crate::wire::identity::{BlockOwner, CommitIdentity, ObjectId, SessionId};
 use crate::wire::leaf::LeafPage;
@@ -225,7 +224,7 @@ impl Million {
             header_length: 0,
         };
         let own = (self.items)(end + 1..end + 2);
-        let encoded = encode_commit(header, &own, &[], &BlockOptions::default(), Codec::None).unwrap();
+        let encoded = encode_commit(header, &own, &[], &BlockOptions::default()).unwrap();
         self.store.objects.insert(list.commit(SEGMENTS + 1), encoded.body);
     }
 

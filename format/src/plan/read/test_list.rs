@@ -6,6 +6,7 @@ use crate::item::{Item, ItemFilter, IterationOrder};
 use crate::names::{KeyspaceName, ListName, Prefix, keyspace_object};
 use crate::plan::test_store::TestStore;
 use crate::wire::block::BlockOptions;
+use crate::wire::carried_block::CarriedBlock;
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry, Totals, encode_commit};
 use crate::wire::compression::Codec;
 use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
@@ -68,7 +69,7 @@ impl Layout {
             }
             let entry = if commit {
                 let header = header(seq, self.generation, state, own);
-                let encoded = encode_commit(header, own, &[], &options, Codec::None).unwrap();
+                let encoded = encode_commit(header, own, &[], &options).unwrap();
                 let header = encoded.header;
                 store.objects.insert(list.commit(seq), encoded.body);
                 IndexEntry {
@@ -119,7 +120,13 @@ impl Layout {
                 table: table.clone(),
                 ..header(seq, self.generation, state, own)
             };
-            let encoded = encode_commit(header, own, carried, &options, Codec::Lz4).unwrap();
+            let encoded = encode_commit(
+                header,
+                own,
+                &CarriedBlock::cut(carried, &BlockOptions { codec: Codec::Lz4, ..options }),
+                &options,
+            )
+            .unwrap();
             store.objects.insert(list.commit(seq), encoded.body);
             table.push(encoded.header.as_table_entry());
             state = encoded.header.run.after();

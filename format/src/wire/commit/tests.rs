@@ -3,6 +3,7 @@ use crate::wire::arbitrary::{
     self, changes, forged, identity, items, list, no_damage_is_believed, object_id, options, runs, sealed,
 };
 use crate::wire::block::decode_blocks;
+use crate::wire::compression::Codec;
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -15,7 +16,8 @@ struct Sample {
 
 impl Sample {
     fn encode(&self) -> Result<EncodedCommit, CommitTooLarge> {
-        encode_commit(self.header.clone(), &self.own, &self.carried, &self.options, Codec::None)
+        let carried = CarriedBlock::cut(&self.carried, &BlockOptions { codec: Codec::None, ..self.options });
+        encode_commit(self.header.clone(), &self.own, &carried, &self.options)
     }
 }
 
