@@ -5,11 +5,13 @@
 //! wait, when to give up and what to keep in memory.
 
 mod background;
+mod batching;
 pub mod blocking;
 mod builder;
 mod driver;
 mod environment;
 mod error;
+mod in_doubt;
 mod keyspace;
 mod receipt;
 mod s3;
@@ -27,6 +29,7 @@ mod test_clock;
 pub use klstore_format::plan::{InvalidInsertion, SweepReport};
 pub use klstore_format::{Insertion, S3StoreConfig};
 
+pub use batching::{BatchingStatistics, BatchingStoreWriter, BatchingStoreWriterBuilder, BatchingStoreWriterConfig};
 pub use builder::S3StoreWriterBuilder;
 pub use environment::{Clock, RandomSource, SystemClock, SystemRandom};
 pub use error::WriterError;

@@ -14,17 +14,40 @@ use lru::LruCache;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::background::RunningCompaction;
+use crate::in_doubt::InDoubt;
 
 /// What is kept of one key.
 #[derive(Default)]
 pub(crate) struct KeyState {
     /// Taken out while a plan owns it; `None` afterwards means that the plan was abandoned, and the session with it.
     pub(crate) session: Option<Session>,
+    /// An append that was given up and may be taken up again.
+    pub(crate) in_doubt: Option<InDoubt>,
     pub(crate) compaction: Option<RunningCompaction>,
     /// When the last append ended, by the clock's `elapsed`.
     pub(crate) last_append: Duration,
     /// After a failed compaction: not before then.
     pub(crate) compact_not_before: Duration,
+}
+
+impl KeyState {
+    fn memory_bytes(&self) -> usize {
+        let session = self.session.as_ref().map_or(0, Session::memory_bytes);
+        session + self.in_doubt.as_ref().map_or(0, InDoubt::memory_bytes)
+    }
+
+    /// Gives memory back: carry, recent items and what is in doubt.
+    fn shed_memory(&mut self, list: &ListName) {
+        if let Some(session) = &mut self.session {
+            session.shed_memory();
+        }
+        if self.in_doubt.take().is_some() {
+            tracing::warn!(
+                %list,
+                "gave up on a commit in doubt to make room: made again, its items are there once only by their nonces"
+            );
+        }
+    }
 }
 
 struct Slot {
@@ -107,10 +130,10 @@ impl Sessions {
     }
 
     /// Counts what the key holds now; where all together hold too much, the least recently used shed theirs.
-    fn settle(&self, slot: &Slot, session: Option<&mut Session>) {
+    fn settle(&self, slot: &Slot, state: &mut KeyState) {
         let mut cache = self.cache();
         let hash = slot.list.hash();
-        let bytes = session.as_deref().map_or(0, Session::memory_bytes);
+        let bytes = state.memory_bytes();
         let cached = cache.slots.peek(&hash).is_some_and(|cached| std::ptr::eq(cached.as_ref(), slot));
         cache.hold(slot, if cached { bytes } else { 0 });
         while cache.held_bytes > self.max_held_bytes {
@@ -120,11 +143,9 @@ impl Sessions {
             }
             cache.shed(&holder);
         }
-        if cache.held_bytes > self.max_held_bytes
-            && let Some(session) = session
-        {
-            session.shed_memory();
-            cache.hold(slot, session.memory_bytes());
+        if cache.held_bytes > self.max_held_bytes {
+            state.shed_memory(&slot.list);
+            cache.hold(slot, state.memory_bytes());
         }
     }
 
@@ -159,14 +180,8 @@ impl Cache {
     fn shed(&mut self, holder: &ListHash) {
         let Some(slot) = self.slots.peek(holder).cloned() else { return };
         let Ok(mut state) = slot.state.try_lock() else { return };
-        let bytes = match &mut state.session {
-            Some(session) => {
-                session.shed_memory();
-                session.memory_bytes()
-            }
-            None => 0,
-        };
-        if bytes > 0 {
+        state.shed_memory(&slot.list);
+        if state.memory_bytes() > 0 {
             state.session = None;
         }
         self.hold(&slot, 0);
@@ -182,6 +197,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.sessions.settle(&self.slot, self.state.session.as_mut());
+        self.sessions.settle(&self.slot, &mut self.state);
     }
 }
