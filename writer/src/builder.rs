@@ -19,7 +19,6 @@ use crate::sessions::Sessions;
 use crate::statistics::Counters;
 use crate::store::{ObjectStore, RetryPolicy};
 
-const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
 const DEFAULT_COMPACTIONS: usize = 4;
 const DEFAULT_COLLECTIONS: usize = 8;
 const DEFAULT_PAUSES: Pauses = Pauses {
@@ -44,12 +43,12 @@ pub struct S3StoreWriterBuilder {
 impl S3StoreWriterBuilder {
     pub(crate) fn new(config: S3StoreConfig) -> Self {
         Self {
+            memory_bytes: config.carry_budget_bytes,
             config,
             store: None,
             clock: Arc::new(SystemClock::default()),
             random: Arc::new(SystemRandom),
             policy: RetryPolicy::default(),
-            memory_bytes: DEFAULT_MEMORY_BYTES,
             compactions: DEFAULT_COMPACTIONS,
             pauses: DEFAULT_PAUSES,
         }
@@ -79,8 +78,8 @@ impl S3StoreWriterBuilder {
         self
     }
 
-    /// Bytes that the carries and recent items of all keys may take together; 64 MiB unless set. Keys beyond that
-    /// are written without carry, and read again for their compaction.
+    /// Bytes that the carries and recent items of all keys may take together, instead of the configuration's
+    /// `carry_budget_bytes`.
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
         self
