@@ -62,9 +62,9 @@ pub use statistics::BatchingStatistics;
 /// # Exactly once
 ///
 /// With nonces always, across crashes and restarts too. Without, as long as the process lives: attempts of a batch
-/// share an idempotency key, so [`S3StoreWriter`](crate::S3StoreWriter) sends a commit in doubt again as it was.
-/// Not where its memory has no room for it, or where the list was found damaged or contended just after the commit was
-/// sent; then items without nonces may be in the list twice, never missing.
+/// share an idempotency key, so [`S3StoreWriter`](crate::S3StoreWriter) sends a commit in doubt again as it was. Not
+/// where more is in doubt than its carry budget (the same again) has room for, or where the list was found damaged or
+/// contended just after the commit was sent; then items without nonces may be in the list twice, never missing.
 ///
 /// # Without threads
 ///

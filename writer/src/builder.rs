@@ -12,6 +12,7 @@ use crate::background::Background;
 use crate::driver::Driver;
 use crate::environment::{Clock, RandomSource, SystemClock, SystemRandom};
 use crate::error::WriterError;
+use crate::in_doubt::Room;
 use crate::keyspace::Keyspaces;
 use crate::s3::S3ObjectStore;
 use crate::s3_writer::{Pauses, S3StoreWriter, Shared};
@@ -129,6 +130,7 @@ impl S3StoreWriterBuilder {
             driver,
             sessions: Arc::new(Sessions::new(max_keys, self.memory_bytes)),
             keyspaces: Keyspaces::new(prefix.clone()),
+            in_doubt: Room::new(self.memory_bytes),
             prefix,
             options: Arc::new(SessionOptions::from(&self.config)),
             max_future_skew_millis: self.config.max_future_skew_millis,

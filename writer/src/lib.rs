@@ -1,8 +1,9 @@
 //! Appends to klstore lists on S3: the native writer, compaction and collection.
 //!
-//! [`S3StoreWriter`] is where to start; [`blocking`] wraps it for callers without an async runtime. All decisions
-//! are plans of `klstore-format`: this crate carries them out, one request after the other, and decides only when to
-//! wait, when to give up and what to keep in memory.
+//! [`S3StoreWriter`] is where to start; [`BatchingStoreWriter`] around it makes one commit out of many appends, and
+//! [`blocking`] wraps both for callers without an async runtime. All decisions are plans of `klstore-format`: this crate
+//! carries them out, one request after the other, and decides only when to wait, when to give up and what to keep in
+//! memory.
 
 mod background;
 mod batching;

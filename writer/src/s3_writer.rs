@@ -18,7 +18,7 @@ use crate::background::{Background, run_collection, run_compaction};
 use crate::builder::S3StoreWriterBuilder;
 use crate::driver::{Driver, Underway};
 use crate::error::WriterError;
-use crate::in_doubt::{AppendUnderway, InDoubt};
+use crate::in_doubt::{AppendUnderway, Room};
 use crate::keyspace::{CreatedKeyspace, Keyspaces};
 use crate::receipt::{AppendReceipt, Appended};
 use crate::sessions::{Lease, Sessions};
@@ -66,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) background: Background,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) keyspaces: Keyspaces,
+    pub(crate) in_doubt: Room,
     pub(crate) prefix: Prefix,
     pub(crate) options: Arc<SessionOptions>,
     pub(crate) max_future_skew_millis: Option<u64>,
@@ -278,7 +279,7 @@ impl S3StoreWriter {
                 Ok(outcome) => outcome?,
                 Err(given_up) => {
                     if let Some(idempotency_key) = idempotency_key.filter(|_| given_up.uncertain) {
-                        lease.state.in_doubt = Some(InDoubt::new(idempotency_key, count, underway));
+                        lease.state.in_doubt = self.shared.in_doubt.keep(&list, idempotency_key, count, underway);
                     }
                     return Err(WriterError::given_up(&list.to_string(), given_up));
                 }

@@ -30,26 +30,6 @@ pub(crate) struct KeyState {
     pub(crate) compact_not_before: Duration,
 }
 
-impl KeyState {
-    fn memory_bytes(&self) -> usize {
-        let session = self.session.as_ref().map_or(0, Session::memory_bytes);
-        session + self.in_doubt.as_ref().map_or(0, InDoubt::memory_bytes)
-    }
-
-    /// Gives memory back: carry, recent items and what is in doubt.
-    fn shed_memory(&mut self, list: &ListName) {
-        if let Some(session) = &mut self.session {
-            session.shed_memory();
-        }
-        if self.in_doubt.take().is_some() {
-            tracing::warn!(
-                %list,
-                "gave up on a commit in doubt to make room: made again, its items are there once only by their nonces"
-            );
-        }
-    }
-}
-
 struct Slot {
     list: ListName,
     state: Arc<tokio::sync::Mutex<KeyState>>,
@@ -130,10 +110,10 @@ impl Sessions {
     }
 
     /// Counts what the key holds now; where all together hold too much, the least recently used shed theirs.
-    fn settle(&self, slot: &Slot, state: &mut KeyState) {
+    fn settle(&self, slot: &Slot, session: Option<&mut Session>) {
         let mut cache = self.cache();
         let hash = slot.list.hash();
-        let bytes = state.memory_bytes();
+        let bytes = session.as_deref().map_or(0, Session::memory_bytes);
         let cached = cache.slots.peek(&hash).is_some_and(|cached| std::ptr::eq(cached.as_ref(), slot));
         cache.hold(slot, if cached { bytes } else { 0 });
         while cache.held_bytes > self.max_held_bytes {
@@ -143,9 +123,11 @@ impl Sessions {
             }
             cache.shed(&holder);
         }
-        if cache.held_bytes > self.max_held_bytes {
-            state.shed_memory(&slot.list);
-            cache.hold(slot, state.memory_bytes());
+        if cache.held_bytes > self.max_held_bytes
+            && let Some(session) = session
+        {
+            session.shed_memory();
+            cache.hold(slot, session.memory_bytes());
         }
     }
 
@@ -155,9 +137,11 @@ impl Sessions {
 }
 
 impl Cache {
-    /// Drops the least recently used key that nobody uses; `false` where all are in use.
+    /// Drops the least recently used key that nobody uses or comes back to; `false` where there is none.
     fn evict_one(&mut self) -> bool {
-        let idle = self.slots.iter().rev().find(|(_, slot)| Arc::strong_count(slot) == 1);
+        let idle = self.slots.iter().rev().find(|(_, slot)| {
+            Arc::strong_count(slot) == 1 && slot.state.try_lock().is_ok_and(|state| state.in_doubt.is_none())
+        });
         let Some(hash) = idle.map(|(hash, _)| *hash) else { return false };
         if let Some(slot) = self.slots.pop(&hash) {
             self.hold(&slot, 0);
@@ -180,8 +164,14 @@ impl Cache {
     fn shed(&mut self, holder: &ListHash) {
         let Some(slot) = self.slots.peek(holder).cloned() else { return };
         let Ok(mut state) = slot.state.try_lock() else { return };
-        state.shed_memory(&slot.list);
-        if state.memory_bytes() > 0 {
+        let bytes = match &mut state.session {
+            Some(session) => {
+                session.shed_memory();
+                session.memory_bytes()
+            }
+            None => 0,
+        };
+        if bytes > 0 {
             state.session = None;
         }
         self.hold(&slot, 0);
@@ -197,6 +187,6 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.sessions.settle(&self.slot, &mut self.state);
+        self.sessions.settle(&self.slot, self.state.session.as_mut());
     }
 }

@@ -44,8 +44,8 @@ pub trait StoreWriter: Send + Sync {
     /// items are then in the list once. Of a batch that was
     /// [`PartlyAppended`](WriterError::PartlyAppended), the insertions that were not done are made again.
     ///
-    /// As said here it only appends. [`S3StoreWriter`](crate::S3StoreWriter) keeps the commit in doubt in memory, as
-    /// long as it has room and nobody else appends to the key through it.
+    /// As said here it only appends. [`S3StoreWriter`](crate::S3StoreWriter) keeps the commit in doubt in memory,
+    /// where those of all keys fit into as much as its carries may take, until somebody else appends to the key.
     ///
     /// # Errors
     ///

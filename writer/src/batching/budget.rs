@@ -95,6 +95,7 @@ impl Budget {
     fn serve(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
+            while state.waiting.pop_front_if(|(_, sender)| sender.is_closed()).is_some() {}
             let fits = state.waiting.front().is_some_and(|(share, _)| state.has_room(*share, self.limit));
             let Some((share, sender)) = state.waiting.pop_front_if(|_| fits) else { return };
             let grant = self.grant(&mut state, share);

@@ -44,6 +44,8 @@ impl<W: StoreWriter + ?Sized + 'static> HandDriven<W> {
     /// Sends what is due, and what becomes due by that, until nothing is under way.
     pub(super) async fn cycle(&self) -> Result<(), WriterError> {
         let mut work = self.work.lock().await;
+        // What failed in between was told to whoever waited for it.
+        drop(work.engine.take_failure());
         while self.step(&mut work).await {}
         work.engine.take_failure().map_or(Ok(()), Err)
     }

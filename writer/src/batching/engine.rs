@@ -102,10 +102,8 @@ impl Engine {
             self.lane.tick(now);
         }
         self.deliver();
-        let mut attempts = Vec::new();
-        while let Some(attempt) = self.lane.next_attempt(self.budget.is_short()) {
-            attempts.push(attempt);
-        }
+        let memory_is_short = self.budget.is_short();
+        let attempts = std::iter::from_fn(|| self.lane.next_attempt(memory_is_short)).collect();
         let state = self.lane.state();
         self.gauge.set(state);
         if checks {

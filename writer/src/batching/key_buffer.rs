@@ -241,11 +241,6 @@ impl<R> KeyBuffer<R> {
     pub(super) fn take_receipts(&mut self) -> Vec<R> {
         self.calls.iter_mut().filter_map(|call| call.receipt.take()).collect()
     }
-
-    /// Since when the oldest insertion beyond the batch waits. To be asked while no batch is under way.
-    pub(super) fn collecting_since(&self) -> Option<Duration> {
-        self.calls.front().map(|call| call.at)
-    }
 }
 
 fn value_bytes<'a>(insertions: impl IntoIterator<Item = &'a Insertion>) -> u64 {

@@ -312,7 +312,7 @@ impl<R, F> Lane<R, F> {
         let Some(key) = self.keys.get_mut(&number) else { return };
         self.state.failing_keys -= u64::from(key.failures > 0);
         key.failures = 0;
-        let Some(since) = key.collecting_since() else {
+        let Some(since) = key.oldest() else {
             self.numbers.remove(&key.list);
             self.keys.remove(&number);
             return;
