@@ -96,18 +96,19 @@ fn check_bundle(pem: &[u8]) -> Result<(), CaBundleProblem> {
 
 /// Why a server's certificate was refused, where that is what `error` comes from.
 pub fn certificate_problem(error: &(dyn Error + 'static)) -> Option<String> {
-    std::iter::successors(Some(error), |&error| error.source()).find_map(|cause| {
-        // What an I/O error wraps is not among its sources.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-        let found = match wrapped {
-            Some(wrapped) => wrapped.downcast_ref::<rustls::Error>(),
-            None => cause.downcast_ref::<rustls::Error>(),
-        };
-        match found {
-            Some(error @ rustls::Error::InvalidCertificate(_)) => Some(error.to_string()),
-            _ => None,
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
+            return Some(error.to_string());
         }
-    })
+        // What an I/O error wraps, another I/O error perhaps, is not among its sources.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// The HTTP client of AWS's SDK as `config` wants it.
@@ -213,6 +214,16 @@ mod tests {
         let missing = S3StoreConfig { ca_bundle: Some("/nonexistent.pem".into()), ..S3StoreConfig::new("b") };
         let error = ca_bundle(&missing).expect_err("no such file").to_string();
         assert!(error.contains("/nonexistent.pem") && error.contains("check path"), "{error}");
+    }
+
+    #[test]
+    fn a_refused_certificate_is_found_however_it_is_wrapped() {
+        let refused = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, refused));
+        assert_eq!(certificate_problem(&wrapped).as_deref(), Some("invalid peer certificate: UnknownIssuer"));
+        let other = io::Error::other(rustls::Error::HandshakeNotComplete);
+        assert_eq!(certificate_problem(&other), None);
+        assert_eq!(certificate_problem(&io::Error::from(io::ErrorKind::TimedOut)), None);
     }
 
     #[test]

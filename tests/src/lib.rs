@@ -7,6 +7,7 @@ pub mod explorer;
 pub mod harness;
 pub mod history;
 pub mod model_run;
+pub mod network;
 pub mod seeded;
 pub mod servers;
 pub mod stage;
