@@ -10,6 +10,7 @@ pub mod model_run;
 pub mod network;
 pub mod seeded;
 pub mod servers;
+pub mod skewed_load;
 pub mod stage;
 pub mod storm;
 pub mod vec_model;

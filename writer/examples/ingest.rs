@@ -15,5 +15,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let insertion = Insertion::new(reading.to_owned()).with_nonce(number);
         drop(writer.append_list("telemetry", device, vec![insertion]).await?); // its receipt: close waits for all
     }
-    Ok(writer.close().await?)
+    writer.close().await?;
+    Ok(writer.inner().close().await?)
 }

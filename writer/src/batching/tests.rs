@@ -111,7 +111,7 @@ async fn calls_share_a_commit_and_each_receipt_tells_of_its_own_items() {
 async fn what_is_in_doubt_goes_on_as_it_was_sent() {
     for takes_effect in [Some("before the next attempt"), Some("never heard of"), None] {
         let bench = bench(|_| {}).await;
-        let _ = bench.append("key", &["before"]).await;
+        drop(bench.append("key", &["before"]).await);
         bench.writer.flush_all().await.unwrap();
         let fault = if takes_effect == Some("never heard of") { Fault::LoseAnswer } else { Fault::Stall };
         bench.store.fail(usize::MAX, fault, is_commit);
@@ -144,7 +144,7 @@ async fn without_room_for_what_is_in_doubt_only_nonces_make_it_exactly_once() {
     for insertion in [Insertion::new("without"), nonce] {
         bench.store.fail(1, Fault::LoseAnswer, is_commit);
         bench.store.fail(usize::MAX, Fault::LoseRequest, is_commit);
-        let _ = bench.writer.append_list("ks", "key", vec![insertion]).await.unwrap();
+        drop(bench.writer.append_list("ks", "key", vec![insertion]).await.unwrap());
         assert!(bench.writer.flush_all().await.is_err());
         bench.store.heal();
         bench.writer.flush_all().await.unwrap();
@@ -156,7 +156,7 @@ async fn without_room_for_what_is_in_doubt_only_nonces_make_it_exactly_once() {
 #[tokio::test]
 async fn a_refusal_after_a_lost_answer_is_in_doubt_too() {
     let bench = bench(|_| {}).await;
-    let _ = bench.append("key", &["before"]).await;
+    drop(bench.append("key", &["before"]).await);
     bench.writer.flush_all().await.unwrap();
     bench.store.fail(1, Fault::LoseAnswer, is_commit);
     bench.store.fail(1, denied(), is_commit);
@@ -228,7 +228,7 @@ async fn the_door_refuses_what_could_never_be_appended() {
 async fn an_item_has_the_time_at_which_it_was_appended() {
     let bench = bench(|_| {}).await;
     bench.clock.sleep(Duration::from_millis(500)).await;
-    let _ = bench.append("key", &["x"]).await;
+    drop(bench.append("key", &["x"]).await);
     bench.clock.sleep(Duration::from_secs(100)).await;
     bench.writer.flush_all().await.unwrap();
     let request = PageRequest {
@@ -249,7 +249,7 @@ async fn memory_that_is_used_up_makes_callers_wait_and_batches_go() {
         bench(|config| (config.max_buffered_bytes, config.batch_flush_interval_millis) = (BUDGET, 3_600_000)).await;
     let value = "x".repeat(1_000);
     for number in 0..50 {
-        let _ = bench.append(["a", "b", "c"][number % 3], &[&value]).await;
+        drop(bench.append(["a", "b", "c"][number % 3], &[&value]).await);
         assert!(bench.writer.statistics().buffered_bytes <= BUDGET);
     }
     assert!(bench.writer.statistics().put_count > 3, "what was waited for has been sent");
@@ -266,7 +266,7 @@ async fn memory_that_is_used_up_makes_callers_wait_and_batches_go() {
 async fn a_full_queue_makes_callers_wait_and_a_wait_that_is_given_up_takes_nothing() {
     let bench = Arc::new(bench(|config| config.writer_thread_queue_capacity = Some(2)).await);
     bench.store.fail(1, Fault::Stall, is_commit);
-    let _ = bench.append("key", &["1"]).await;
+    drop(bench.append("key", &["1"]).await);
     // From here on somebody drives the lane, and waits for the store.
     let flush = tokio::spawn({
         let bench = bench.clone();
@@ -275,8 +275,8 @@ async fn a_full_queue_makes_callers_wait_and_a_wait_that_is_given_up_takes_nothi
     while bench.store.take_requests().iter().all(|request| !is_commit(request)) {
         tokio::task::yield_now().await;
     }
-    let _ = bench.append("key", &["2"]).await;
-    let _ = bench.append("key", &["3"]).await;
+    drop(bench.append("key", &["2"]).await);
+    drop(bench.append("key", &["3"]).await);
     let before = bench.writer.statistics().buffered_bytes;
     for _ in 0..3 {
         let given_up = std::pin::pin!(bench.append("key", &["given up"]));
@@ -294,7 +294,7 @@ async fn a_full_queue_makes_callers_wait_and_a_wait_that_is_given_up_takes_nothi
 async fn close_keeps_what_it_cannot_make_durable_and_takes_nothing_more() {
     let bench = bench(|_| {}).await;
     bench.store.fail(usize::MAX, denied(), is_commit);
-    let _ = bench.append("key", &["kept"]).await;
+    drop(bench.append("key", &["kept"]).await);
     assert!(matches!(bench.writer.close().await, Err(WriterError::StillBuffered { .. })));
     let refused = bench.writer.append_list("ks", "key", vec![Insertion::new("late")]).await;
     assert!(matches!(refused, Err(WriterError::Closed)), "{refused:?}");
@@ -388,7 +388,7 @@ async fn dropping_a_writer_that_was_not_flushed_says_so() {
     let text = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
 
     let flushed = bench(|_| {}).await;
-    let _ = flushed.append("key", &["x"]).await;
+    drop(flushed.append("key", &["x"]).await);
     flushed.writer.flush_all().await.unwrap();
     drop(flushed);
     assert_eq!(text(), "");
@@ -459,7 +459,7 @@ fn the_metrics_facade_tells_what_the_snapshot_does() {
             let bench = bench(|_| {}).await;
             let nonce = |nonce| vec![Insertion::new("x").with_nonce(nonce)];
             for number in [1, 2, 2] {
-                let _ = bench.writer.append_list("ks", "key", nonce(number)).await.unwrap();
+                drop(bench.writer.append_list("ks", "key", nonce(number)).await.unwrap());
             }
             bench.writer.duty_cycle().await.unwrap();
             assert_eq!((value("buffered_items"), value("batches"), value("puts_total")), (3.0, 1.0, 0.0));
