@@ -202,6 +202,17 @@ fn every_command_takes_the_store_from_the_file_and_flags_win() {
 }
 
 #[test]
+fn a_bundle_of_authorities_that_cannot_be_used_is_a_wrong_setting() {
+    let store = [("KLSTORE_ENDPOINT", "https://127.0.0.1:1"), ("KLSTORE_BUCKET", "b"), ("AWS_ACCESS_KEY_ID", "a")];
+    let store = [&store[..], &[("AWS_SECRET_ACCESS_KEY", "s")]].concat();
+    let said = ["ca_bundle /nonexistent.pem: it cannot be read", "check path and permissions"];
+    for arguments in [&["keyspace", "ls"][..], &["keyspace", "create", "ks"]] {
+        klstore(&[arguments, &["--ca-bundle", "/nonexistent.pem"]].concat(), &store).fails(5, &said);
+        klstore(arguments, &[&store[..], &[("AWS_CA_BUNDLE", "/nonexistent.pem")]].concat()).fails(5, &said);
+    }
+}
+
+#[test]
 fn the_region_of_the_profile_holds_where_nothing_else_says_one() {
     use klstore_s3_server::{Credential, Server, WrongRegion};
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -102,11 +102,8 @@ impl fmt::Display for ConfigFileError {
     }
 }
 
-impl std::error::Error for ConfigFileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.problem)
-    }
-}
+/// Without a source: its message is all of it.
+impl std::error::Error for ConfigFileError {}
 
 /// What is wrong at that place.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
