@@ -72,5 +72,6 @@ pub fn configs(s3: S3StoreConfig) -> (S3StoreConfig, BatchingStoreWriterConfig) 
         max_buffered_bytes: 64 << 20,
         ..Default::default()
     };
-    (s3, batching)
+    // What is kept of a key takes a few kilobytes: the rare ones are looked up again when they come back.
+    (S3StoreConfig { max_cached_keys: 50_000, ..s3 }, batching)
 }
