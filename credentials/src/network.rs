@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -30,8 +31,8 @@ use thiserror::Error;
 const MAX_CA_BUNDLE_BYTES: u64 = 4 << 20;
 
 /// Hosts that only this machine can ask: instance metadata, ECS, EKS pod identity.
-const OWN_HOSTS: [&str; 6] =
-    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]", "[fe80::a9fe:a9fe]"];
+const OWN_HOSTS: [&str; 5] =
+    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"];
 
 /// A file of certificate authorities that cannot be used.
 #[derive(Debug, Error)]
@@ -142,34 +143,30 @@ impl HttpClient for NetworkClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let connector = connectors.entry((settings.connect_timeout(), settings.read_timeout())).or_insert_with(|| {
-            let connector = |proxies| self.connector(settings, components, proxies);
             SharedHttpConnector::new(NetworkConnector {
-                usual: connector(ProxyConfig::from_env()),
-                direct: connector(ProxyConfig::disabled()),
+                usual: connector(settings, components, ProxyConfig::from_env(), self.trusted.clone()),
+                // Those addresses speak plain HTTP.
+                direct: connector(settings, components, ProxyConfig::disabled(), TrustStore::empty()),
             })
         });
         connector.clone()
     }
 }
 
-impl NetworkClient {
-    fn connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-        proxies: ProxyConfig,
-    ) -> SharedHttpConnector {
-        let mut builder = aws_smithy_http_client::Connector::builder();
-        builder.set_sleep_impl(components.sleep_impl());
-        builder.set_proxy_config(Some(proxies));
-        let mut builder =
-            builder.connector_settings(settings.clone()).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        // With checked certificates this cannot fail; without them the system's are trusted all the same.
-        if let Ok(context) = TlsContext::builder().with_trust_store(self.trusted.clone()).build() {
-            builder.set_tls_context(context);
-        }
-        SharedHttpConnector::new(builder.build())
+fn connector(
+    settings: &HttpConnectorSettings,
+    components: &RuntimeComponents,
+    proxies: ProxyConfig,
+    trusted: TrustStore,
+) -> SharedHttpConnector {
+    let mut builder = Connector::builder().connector_settings(settings.clone()).proxy_config(proxies);
+    builder.set_sleep_impl(components.sleep_impl());
+    let mut builder = builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    // This has no way to fail yet; without it the system's authorities are trusted all the same.
+    if let Ok(context) = TlsContext::builder().with_trust_store(trusted).build() {
+        builder.set_tls_context(context);
     }
+    SharedHttpConnector::new(builder.build())
 }
 
 #[derive(Debug)]
