@@ -25,11 +25,14 @@ Credentials:
   From the usual places, in this order: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with
   AWS_SESSION_TOKEN), the profile of AWS_PROFILE in ~/.aws, SSO, web identity, container
   and instance metadata. --profile asks only that profile, --anonymous sends unsigned
-  requests. Secrets are never flags: everyone on a machine can see those.
+  requests, and access_key and secret_key of the configuration file win over the chain.
+  Secrets are never flags: everyone on a machine can see those.
 
 Settings:
-  A flag wins over its KLSTORE_* variable, and that over AWS_ENDPOINT_URL_S3,
-  AWS_ENDPOINT_URL, AWS_REGION and AWS_DEFAULT_REGION. Empty variables count as unset.
+  A flag wins over its KLSTORE_* variable, that over the file of --config, and the file
+  over AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION, AWS_CA_BUNDLE
+  and the profile's region. Empty variables count as unset. `klstore config check FILE`
+  shows what a file means. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are followed.
 
 Exit codes:
   0  done; also where a pipe's reader has seen enough (`klstore read ... | head`)
@@ -79,6 +82,9 @@ pub struct GeneralArguments {
 pub enum Command {
     Demo(commands::demo::Arguments),
     S3(commands::s3::Arguments),
+    /// Check a configuration file
+    #[command(subcommand)]
+    Config(commands::config::Command),
     /// Create and list keyspaces
     #[command(subcommand)]
     Keyspace(commands::keyspace::Command),

@@ -116,6 +116,7 @@ impl Failure {
 const CREDENTIALS_ADVICE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE or --profile, or use \
                                   --anonymous for a public bucket; `klstore --help` says more";
 const REGION_ADVICE: &str = "set the bucket's region with --region, KLSTORE_REGION or AWS_REGION";
+const CERTIFICATE_ADVICE: &str = "name that PEM file with --ca-bundle, KLSTORE_CA_BUNDLE or AWS_CA_BUNDLE";
 const UNAVAILABLE_ADVICE: &str = "try again; if it goes on, check --endpoint and the network";
 const CORRUPT_ADVICE: &str = "keep the object as it is and report it; other lists are not affected";
 
@@ -129,6 +130,7 @@ impl From<ReaderError> for Failure {
             E::InvalidContinuation(_) | E::InvalidArgument { .. } => failure(Kind::Usage),
             E::Credentials { .. } => failure(Kind::Access).advice(CREDENTIALS_ADVICE),
             E::WrongRegion { .. } => failure(Kind::Access).advice(REGION_ADVICE),
+            E::UntrustedCertificate { .. } => failure(Kind::Access).advice(CERTIFICATE_ADVICE),
             E::Configuration { .. } | E::AccessDenied { .. } | E::ClockSkew { .. } | E::HiddenEtag { .. } => {
                 failure(Kind::Access)
             }
@@ -149,7 +151,7 @@ impl From<WriterError> for Failure {
             E::KeyspaceNotFound { keyspace } => Self::no_keyspace(keyspace),
             E::KeyspaceAlreadyExists { .. } => failure(Kind::AlreadyExists),
             E::InvalidName(_) | E::InvalidInsertion(_) => failure(Kind::Usage),
-            E::Configuration(_) | E::UnsafeStore { .. } => failure(Kind::Access),
+            E::Configuration(_) | E::Credentials(_) | E::UnsafeStore { .. } => failure(Kind::Access),
             E::Store(cause) => Self::of_store(cause, error.to_string()),
             E::Unavailable { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
             E::Contended { .. } => failure(Kind::Unavailable),
@@ -167,6 +169,7 @@ impl Failure {
             StoreError::BucketNotFound { bucket, endpoint } => Self::no_bucket(bucket, endpoint),
             StoreError::InvalidCredentials { .. } => Self::new(Kind::Access, message).advice(CREDENTIALS_ADVICE),
             StoreError::WrongRegion { .. } => Self::new(Kind::Access, message).advice(REGION_ADVICE),
+            StoreError::UntrustedCertificate { .. } => Self::new(Kind::Access, message).advice(CERTIFICATE_ADVICE),
             StoreError::AccessDenied { .. } | StoreError::ClockSkew { .. } | StoreError::NotSupported { .. } => {
                 Self::new(Kind::Access, message)
             }

@@ -2,12 +2,14 @@
 //!
 //! [`provider`] follows the order that the configuration promises: anonymous, static keys, a named profile, the
 //! whole default chain of AWS. What it returns is refreshed before it expires and asks its source at most once at
-//! a time, so every request may ask it.
+//! a time, so every request may ask it. [`network`] is how both reach the world: certificate authorities and proxies.
 
+pub mod network;
 mod refresh;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -15,6 +17,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use klstore_format::config::{ConfigError, S3StoreConfig};
 use thiserror::Error;
 
+use network::{CaBundleError, http_client};
 use refresh::RefreshingProvider;
 
 /// What AWS credentials report as their source where the configuration holds them.
@@ -27,6 +30,9 @@ pub enum CredentialsError {
     /// The configuration contradicts itself, or names no source of credentials at all.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
+    /// The file of certificate authorities cannot be used.
+    #[error(transparent)]
+    CaBundle(#[from] CaBundleError),
 }
 
 /// The credentials that `config` asks for; `None` where requests are to be anonymous.
@@ -37,7 +43,8 @@ pub enum CredentialsError {
 ///
 /// # Errors
 ///
-/// [`CredentialsError::Configuration`] where the configuration is contradictory or names no source at all.
+/// [`CredentialsError::Configuration`] where the configuration is contradictory or names no source at all,
+/// [`CredentialsError::CaBundle`] where its `ca_bundle` cannot be used.
 ///
 /// ```
 /// use aws_credential_types::provider::ProvideCredentials;
@@ -64,17 +71,15 @@ pub async fn provider(config: &S3StoreConfig) -> Result<Option<SharedCredentials
     }
     // SSO and STS want a region of their own; the bucket's is the best guess where a profile names none.
     let region = Region::new(config.region.clone());
+    let sources = ProviderConfig::default().with_region(Some(region.clone())).with_http_client(http_client(config)?);
     if let Some(profile) = set(&config.profile) {
-        let source = ProfileFileCredentialsProvider::builder()
-            .profile_name(profile)
-            .configure(&ProviderConfig::default().with_region(Some(region)))
-            .build();
+        let source = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&sources).build();
         return Ok(Some(SharedCredentialsProvider::new(RefreshingProvider::new(source))));
     }
     if !config.use_default_credentials {
         return Err(ConfigError::NoCredentials.into());
     }
-    let source = DefaultCredentialsChain::builder().region(region).build().await;
+    let source = DefaultCredentialsChain::builder().configure(sources).region(region).build().await;
     Ok(Some(SharedCredentialsProvider::new(RefreshingProvider::new(source))))
 }
 
@@ -83,8 +88,20 @@ fn set(setting: &Option<String>) -> Option<&str> {
     setting.as_deref().filter(|text| !text.is_empty())
 }
 
-/// The same as a configuration for AWS's SDK clients: region, endpoint and credentials of `config`, and nothing
-/// from the environment beside them.
+/// The region that a profile of the AWS configuration files names: this profile, else that of `AWS_PROFILE`, else the
+/// default one. `None` where none does, or the files cannot be read.
+///
+/// For callers that were told a region nowhere else; [`S3StoreConfig`] itself always has one.
+pub async fn profile_region(profile: Option<&str>) -> Option<String> {
+    let mut builder = ProfileFileRegionProvider::builder();
+    if let Some(profile) = profile.filter(|profile| !profile.is_empty()) {
+        builder = builder.profile_name(profile);
+    }
+    builder.build().region().await.map(|region| region.to_string()).filter(|region| !region.is_empty())
+}
+
+/// The same as a configuration for AWS's SDK clients: region, endpoint, credentials and trust of `config`, and nothing
+/// from the environment beside them but its proxies.
 ///
 /// # Errors
 ///
@@ -92,7 +109,8 @@ fn set(setting: &Option<String>) -> Option<&str> {
 pub async fn sdk_config(config: &S3StoreConfig) -> Result<SdkConfig, CredentialsError> {
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(config.region.clone()));
+        .region(Region::new(config.region.clone()))
+        .http_client(http_client(config)?);
     builder.set_endpoint_url(config.endpoint.clone());
     builder.set_credentials_provider(provider(config).await?);
     Ok(builder.build())

@@ -1,9 +1,14 @@
 //! The settings of an S3 store, for reader and writer alike.
 
+mod error;
+mod storage;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::error::NameError;
 pub use crate::limits::MAX_CARRY_BYTES;
@@ -11,16 +16,14 @@ use crate::limits::{DEFAULT_CARRY_BYTES, DEFAULT_MAX_RESULTS, MAX_PAGE_ITEMS, MA
 use crate::names::Prefix;
 use crate::wire::compression::Codec;
 
-/// When requests carry a checksum of their body beside the signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Checksums {
-    /// Only where S3 demands one: many S3-compatible stores refuse others.
-    #[default]
-    WhenRequired,
-    /// On every PUT, as buckets with Object Lock demand.
-    Always,
-}
+pub use error::ConfigError;
+pub use storage::{Checksums, ServerSideEncryption, StorageClass};
+
+/// AWS's own bound on the name of a KMS key.
+const MAX_KMS_KEY_ID_LENGTH: usize = 2_048;
+
+/// Memory for the carries of all keys together, where nothing else is said: 64 MiB.
+pub const DEFAULT_CARRY_BUDGET_BYTES: usize = 64 << 20;
 
 /// Where the lists are, who reads them, and how they are written.
 ///
@@ -76,10 +79,22 @@ pub struct S3StoreConfig {
     pub max_future_skew_millis: Option<u64>,
     /// Stored bytes of earlier items that a small commit repeats, so that a reader finds the newest page in one object.
     pub carry_bytes: usize,
+    /// Bytes of memory that the carries and recent items of all of a writer's keys may take together. Keys beyond that
+    /// are written without carry, and read again for their compaction.
+    pub carry_budget_bytes: usize,
     /// How items are compressed. Small commits and carries, which a compaction rewrites, take LZ4 where this is Zstandard.
     pub codec: Codec,
     /// When requests carry a checksum.
     pub checksums: Checksums,
+    /// How S3 encrypts what is put; as the bucket says where it is [`ServerSideEncryption::None`].
+    pub server_side_encryption: ServerSideEncryption,
+    /// The key for [`ServerSideEncryption::AwsKms`]: id, alias or ARN. AWS's own key for S3 where it is `None`.
+    pub kms_key_id: Option<String>,
+    /// The storage class of segments. Commits and index pages are small and may be short-lived: they stay in the
+    /// store's standard class.
+    pub storage_class: StorageClass,
+    /// A PEM file of certificate authorities to trust beside those of the operating system.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 impl Default for S3StoreConfig {
@@ -104,8 +119,13 @@ impl Default for S3StoreConfig {
             compact_objects_threshold: 100,
             max_future_skew_millis: Some(24 * 60 * 60 * 1_000),
             carry_bytes: DEFAULT_CARRY_BYTES,
+            carry_budget_bytes: DEFAULT_CARRY_BUDGET_BYTES,
             codec: Codec::default(),
             checksums: Checksums::default(),
+            server_side_encryption: ServerSideEncryption::default(),
+            kms_key_id: None,
+            storage_class: StorageClass::default(),
+            ca_bundle: None,
         }
     }
 }
@@ -123,6 +143,7 @@ impl S3StoreConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_place()?;
         self.validate_credentials()?;
+        self.validate_encryption()?;
         self.validate_numbers()
     }
 
@@ -137,6 +158,11 @@ impl S3StoreConfig {
     /// The token of temporary credentials, under either name.
     pub fn token(&self) -> Option<&str> {
         set(&self.session_token).or(set(&self.security_token))
+    }
+
+    /// The KMS key to name, if any.
+    pub fn kms_key(&self) -> Option<&str> {
+        set(&self.kms_key_id)
     }
 
     fn validate_place(&self) -> Result<(), ConfigError> {
@@ -178,6 +204,16 @@ impl S3StoreConfig {
         }
         let any = id || self.anonymous || self.use_default_credentials || set(&self.profile).is_some();
         if any { Ok(()) } else { Err(ConfigError::NoCredentials) }
+    }
+
+    fn validate_encryption(&self) -> Result<(), ConfigError> {
+        let Some(key) = self.kms_key() else { return Ok(()) };
+        if self.server_side_encryption != ServerSideEncryption::AwsKms {
+            return Err(ConfigError::KmsKeyWithoutKms);
+        }
+        // It is sent in a header.
+        let plain = key.len() <= MAX_KMS_KEY_ID_LENGTH && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if plain { Ok(()) } else { Err(ConfigError::KmsKeyId) }
     }
 
     fn validate_numbers(&self) -> Result<(), ConfigError> {
@@ -235,156 +271,13 @@ impl fmt::Debug for S3StoreConfig {
             .field("compact_objects_threshold", &self.compact_objects_threshold)
             .field("max_future_skew_millis", &self.max_future_skew_millis)
             .field("carry_bytes", &self.carry_bytes)
+            .field("carry_budget_bytes", &self.carry_budget_bytes)
             .field("codec", &self.codec)
             .field("checksums", &self.checksums)
+            .field("server_side_encryption", &self.server_side_encryption)
+            .field("kms_key_id", &self.kms_key_id)
+            .field("storage_class", &self.storage_class)
+            .field("ca_bundle", &self.ca_bundle)
             .finish()
-    }
-}
-
-/// Settings that cannot be used. No message shows a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// No bucket.
-    #[error("bucket_name is not set: say in which bucket the lists are")]
-    MissingBucket,
-    /// An S3 directory bucket.
-    #[error(
-        "bucket `{bucket}` is an S3 directory bucket (`--x-s3`), which lists objects in no order: use a general purpose bucket"
-    )]
-    DirectoryBucket {
-        /// The bucket.
-        bucket: String,
-    },
-    /// A bucket with a slash in it.
-    #[error("bucket_name `{bucket}` has a `/` in it: give the bucket alone, and the rest as object_prefix")]
-    BucketName {
-        /// The bucket.
-        bucket: String,
-    },
-    /// An empty region.
-    #[error("region is empty: give the bucket's region, or leave it out for us-east-1")]
-    MissingRegion,
-    /// An endpoint that is no plain URL. It may hold a password: it is not shown.
-    #[error(
-        "endpoint is not a plain URL: write http://HOST[:PORT] or https://HOST[:PORT], without user, query or fragment"
-    )]
-    Endpoint,
-    /// Two tokens that differ.
-    #[error("session_token and security_token differ: they are two names of one setting, set only one")]
-    DifferentTokens,
-    /// Static credentials of which a part is missing.
-    #[error("static credentials are incomplete: {missing} is not set")]
-    IncompleteKeys {
-        /// What is missing.
-        missing: &'static str,
-    },
-    /// Anonymous, and yet with credentials.
-    #[error("anonymous is set together with keys or a profile: set only one of them")]
-    AnonymousWithCredentials,
-    /// Nowhere to take credentials from.
-    #[error("no credentials: set access_key and secret_key, a profile, use_default_credentials or anonymous")]
-    NoCredentials,
-    /// A number beyond its limits.
-    #[error("{setting} is {value}: it must be between {least} and {most}")]
-    OutOfRange {
-        /// The setting.
-        setting: &'static str,
-        /// Its value.
-        value: u64,
-        /// The lowest that is allowed.
-        least: u64,
-        /// The highest that is allowed.
-        most: u64,
-    },
-    /// A prefix that is refused.
-    #[error(transparent)]
-    Prefix(#[from] NameError),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(change: impl FnOnce(&mut S3StoreConfig)) -> ConfigError {
-        let mut config = S3StoreConfig::new("bucket");
-        change(&mut config);
-        config.validate().expect_err("settings that make no sense are refused")
-    }
-
-    fn some(value: &str) -> Option<String> {
-        Some(value.to_owned())
-    }
-
-    #[test]
-    fn settings_that_make_no_sense_are_refused() {
-        assert_eq!(S3StoreConfig::new("bucket").validate(), Ok(()));
-        assert_eq!(refused(|config| config.bucket_name.clear()), ConfigError::MissingBucket);
-        let directory = refused(|config| config.bucket_name = "b--use1-az4--x-s3".to_owned());
-        assert!(matches!(directory, ConfigError::DirectoryBucket { .. }));
-        assert!(matches!(refused(|config| config.bucket_name = "b/p".to_owned()), ConfigError::BucketName { .. }));
-        assert!(matches!(refused(|config| config.object_prefix = "/".to_owned()), ConfigError::Prefix(_)));
-        assert_eq!(refused(|config| config.region.clear()), ConfigError::MissingRegion);
-        for endpoint in ["localhost:9000", "ftp://host", "https://", "https://user:secret@host", "http://host?a"] {
-            assert_eq!(refused(|config| config.endpoint = some(endpoint)), ConfigError::Endpoint);
-        }
-        let missing_secret = refused(|config| config.access_key = some("AKIA"));
-        assert_eq!(missing_secret, ConfigError::IncompleteKeys { missing: "secret_key" });
-        let missing_keys = refused(|config| config.session_token = some("token"));
-        assert!(matches!(missing_keys, ConfigError::IncompleteKeys { .. }));
-        let different = refused(|config| {
-            (config.session_token, config.security_token) = (some("one"), some("other"));
-        });
-        assert_eq!(different, ConfigError::DifferentTokens);
-        assert_eq!(refused(|config| config.use_default_credentials = false), ConfigError::NoCredentials);
-        let both = refused(|config| (config.anonymous, config.profile) = (true, some("dev")));
-        assert_eq!(both, ConfigError::AnonymousWithCredentials);
-        let changes: [fn(&mut S3StoreConfig); 7] = [
-            |config| config.default_max_results = 0,
-            |config| config.max_cached_keys = 0,
-            |config| config.compact_items_threshold = 0,
-            |config| config.compact_size_threshold = 0,
-            |config| config.compact_objects_threshold = 0,
-            |config| config.compact_objects_threshold = 251,
-            |config| config.carry_bytes = usize::MAX,
-        ];
-        for change in changes {
-            assert!(matches!(refused(change), ConfigError::OutOfRange { .. }));
-        }
-    }
-
-    #[test]
-    fn one_token_under_either_name() {
-        let keys = S3StoreConfig { access_key: some("a"), secret_key: some("b"), ..S3StoreConfig::new("bucket") };
-        let security = S3StoreConfig { security_token: some("t"), session_token: some(""), ..keys.clone() };
-        assert_eq!((security.validate(), security.token()), (Ok(()), Some("t")));
-        let same = S3StoreConfig { session_token: some("t"), ..security };
-        assert_eq!((same.validate(), same.token()), (Ok(()), Some("t")));
-    }
-
-    #[test]
-    fn secrets_are_never_shown() {
-        let config = S3StoreConfig {
-            access_key: some("AKIAHUSH"),
-            secret_key: some("hush"),
-            security_token: some("hush"),
-            session_token: some("hush"),
-            endpoint: some("https://user:hush@host"),
-            ..S3StoreConfig::new("bucket")
-        };
-        let shown = format!("{config:?}").to_lowercase();
-        assert!(!shown.contains("hush"), "{shown}");
-        assert!(!format!("{}", config.validate().unwrap_err()).contains("hush"));
-        let written = serde_json::to_value(&S3StoreConfig { endpoint: None, ..config }).unwrap();
-        assert!(!written.to_string().contains("\"hush\""), "{written}");
-    }
-
-    #[test]
-    fn settings_are_read_with_defaults_and_without_typing_errors() {
-        let read: S3StoreConfig =
-            serde_json::from_str(r#"{"bucket_name":"b","checksums":"always","codec":"lz4"}"#).unwrap();
-        let expected = S3StoreConfig { checksums: Checksums::Always, codec: Codec::Lz4, ..S3StoreConfig::new("b") };
-        assert_eq!(read, expected);
-        assert!(serde_json::from_str::<S3StoreConfig>(r#"{"bucket":"b"}"#).is_err());
     }
 }

@@ -263,6 +263,13 @@ pub fn keyspace_object(prefix: &Prefix, keyspace: &KeyspaceName) -> String {
     format!("{}{}/{KEYSPACE_OBJECT}", prefix.as_str(), keyspace.escaped())
 }
 
+/// Whether an object of any list is a segment, by its name alone.
+pub fn is_segment_name(name: &str) -> bool {
+    // Keyspaces and keys are escaped: the slashes are those of the layout.
+    let mut parts = name.rsplit('/').skip(1);
+    (parts.next(), parts.nth(1)) == (Some("seg"), Some("lists"))
+}
+
 /// What the names of all objects of all lists of a keyspace begin with; a LIST with delimiter `/` gives the keys.
 pub fn lists_prefix(prefix: &Prefix, keyspace: &KeyspaceName) -> String {
     format!("{}{}/lists/", prefix.as_str(), keyspace.escaped())
@@ -367,6 +374,8 @@ mod tests {
             prop_assert_eq!(list.parse_segment(&list.segment(id)), Some(id));
             prop_assert_eq!(list.parse_index_page(&list.index_page(id)), Some(id));
             prop_assert_eq!(list.parse_index_page(&list.segment(id)), None);
+            prop_assert!(is_segment_name(&list.segment(id)));
+            prop_assert!(!is_segment_name(&list.index_page(id)) && !is_segment_name(&list.commit(one)));
             prop_assert!(list.segment(id).starts_with(&list.segments()));
             prop_assert!(list.index_page(id).starts_with(&list.index_pages()));
             prop_assert!(list.commit(one).starts_with(&list.commits()));

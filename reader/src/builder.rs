@@ -116,9 +116,7 @@ impl S3StoreReaderBuilder {
         };
         let transport = match self.transport {
             Some(transport) => transport,
-            None => Arc::new(
-                HttpTransport::new().map_err(|error| ReaderError::Configuration { reason: error.to_string() })?,
-            ),
+            None => Arc::new(configured_transport(&self.config)?),
         };
         let client = Client {
             endpoint,
@@ -157,6 +155,25 @@ fn default_environment() -> Arc<dyn Environment> {
 #[cfg(target_arch = "wasm32")]
 fn default_environment() -> Arc<dyn Environment> {
     Arc::new(crate::environment::BrowserEnvironment)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn configured_transport(config: &S3StoreConfig) -> Result<HttpTransport, ReaderError> {
+    let refused = |error: &dyn std::error::Error| ReaderError::Configuration { reason: error.to_string() };
+    match klstore_credentials::network::ca_bundle(config).map_err(|error| refused(&error))? {
+        Some(pem) => HttpTransport::trusting(&pem),
+        None => HttpTransport::new(),
+    }
+    .map_err(|error| refused(&error))
+}
+
+#[cfg(target_arch = "wasm32")]
+fn configured_transport(config: &S3StoreConfig) -> Result<HttpTransport, ReaderError> {
+    if config.ca_bundle.is_some() {
+        let reason = "ca_bundle cannot be set here: a browser trusts whom its own settings say".to_owned();
+        return Err(ReaderError::Configuration { reason });
+    }
+    HttpTransport::new().map_err(|error| ReaderError::Configuration { reason: error.to_string() })
 }
 
 #[cfg(not(target_arch = "wasm32"))]

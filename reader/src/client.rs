@@ -255,6 +255,9 @@ impl Client {
             HttpRequest { url, headers, range: target.range.clone(), limit: target.limit, reload: target.reload };
         let response = self.transport.execute(request).await.map_err(|error| match error {
             TransportError::Invalid { reason } => Failure::Final(ReaderError::Configuration { reason }),
+            TransportError::UntrustedCertificate { reason } => {
+                Failure::Final(ReaderError::UntrustedCertificate { store: self.endpoint.to_string(), reason })
+            }
             error => Failure::Passing(error.to_string()),
         })?;
         if !target.is_list && response.status < 300 {

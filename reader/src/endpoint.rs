@@ -102,8 +102,19 @@ fn virtual_host_works(url: &Url, bucket: &str) -> bool {
     name && !dots && lower_case
 }
 
+/// The partitions of AWS by what their regions begin with; `us-gov-` is at the same domain as the commercial one.
+const PARTITION_DOMAINS: [(&str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+];
+
 fn partition_domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+    let partition = PARTITION_DOMAINS.iter().find(|(start, _)| region.starts_with(start));
+    partition.map_or("amazonaws.com", |(_, domain)| domain)
 }
 
 #[cfg(test)]
@@ -123,6 +134,12 @@ mod tests {
         let cases = [
             (None, "b", "us-east-1", false, "https://b.s3.us-east-1.amazonaws.com/n/~20"),
             (None, "b", "cn-north-1", false, "https://b.s3.cn-north-1.amazonaws.com.cn/n/~20"),
+            (None, "b", "us-gov-west-1", false, "https://b.s3.us-gov-west-1.amazonaws.com/n/~20"),
+            (None, "b", "eusc-de-east-1", false, "https://b.s3.eusc-de-east-1.amazonaws.eu/n/~20"),
+            (None, "b", "us-iso-east-1", false, "https://b.s3.us-iso-east-1.c2s.ic.gov/n/~20"),
+            (None, "b", "us-isob-east-1", false, "https://b.s3.us-isob-east-1.sc2s.sgov.gov/n/~20"),
+            (None, "b", "us-isof-south-1", false, "https://b.s3.us-isof-south-1.csp.hci.ic.gov/n/~20"),
+            (None, "b", "eu-isoe-west-1", false, "https://b.s3.eu-isoe-west-1.cloud.adc-e.uk/n/~20"),
             (None, "b", "us-east-1", true, "https://s3.us-east-1.amazonaws.com/b/n/~20"),
             (None, "b.c", "us-east-1", false, "https://s3.us-east-1.amazonaws.com/b.c/n/~20"),
             (Some("http://127.0.0.1:9000"), "b", "r", false, "http://127.0.0.1:9000/b/n/~20"),

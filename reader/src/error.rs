@@ -93,6 +93,17 @@ pub enum ReaderError {
         /// Bucket and endpoint.
         store: String,
     },
+    /// The store's certificate is not trusted: trust who issued it.
+    #[error(
+        "{store} is not trusted, so nothing was sent: {reason}. Set ca_bundle to a PEM file with the certificate \
+         authority that issued its certificate, or check the endpoint"
+    )]
+    UntrustedCertificate {
+        /// Bucket and endpoint.
+        store: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// The store's answers lack a header that the protocol needs: expose it.
     #[error(
         "the answer for `{object}` has no ETag: in a browser, add `ETag` to ExposeHeaders in the bucket's CORS rules; \

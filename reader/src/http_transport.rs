@@ -6,7 +6,8 @@ use http::header::RANGE;
 
 use crate::transport::{BodyCollector, HttpRequest, HttpResponse, Transport, TransportError};
 
-/// Sends requests by [`reqwest`].
+/// Sends requests by [`reqwest`]; natively through the proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+/// `NO_PROXY` name.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     client: reqwest::Client,
@@ -19,7 +20,22 @@ impl HttpTransport {
     ///
     /// [`TransportError::Invalid`] where the system's TLS set-up cannot be read.
     pub fn new() -> Result<Self, TransportError> {
-        let builder = reqwest::Client::builder();
+        Self::build(reqwest::Client::builder())
+    }
+
+    /// The same, trusting these certificate authorities (PEM, one or many) beside those of the operating system.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Invalid`] where they are not PEM, or as [`new`](Self::new).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn trusting(ca_bundle: &[u8]) -> Result<Self, TransportError> {
+        let authorities = reqwest::Certificate::from_pem_bundle(ca_bundle)
+            .map_err(|error| TransportError::Invalid { reason: format!("the certificate authorities: {error}") })?;
+        Self::build(reqwest::Client::builder().tls_certs_merge(authorities))
+    }
+
+    fn build(builder: reqwest::ClientBuilder) -> Result<Self, TransportError> {
         #[cfg(not(target_arch = "wasm32"))]
         let builder = builder
             // A redirect could take credentials to another host; the reader names the right region instead.
@@ -34,7 +50,7 @@ impl HttpTransport {
         Ok(Self { client })
     }
 
-    /// A transport over a client that was set up elsewhere (for a proxy, say). It must not follow redirects.
+    /// A transport over a client that was set up elsewhere. It must not follow redirects.
     pub fn with_client(client: reqwest::Client) -> Self {
         Self { client }
     }
@@ -78,8 +94,13 @@ fn connection_error(error: reqwest::Error) -> TransportError {
         return TransportError::Invalid { reason: reason(error) };
     }
     #[cfg(not(target_arch = "wasm32"))]
-    if !error.is_connect() {
-        return interruption(error);
+    {
+        if let Some(reason) = klstore_credentials::network::certificate_problem(&error) {
+            return TransportError::UntrustedCertificate { reason };
+        }
+        if !error.is_connect() {
+            return interruption(error);
+        }
     }
     TransportError::Connect { reason: reason(error) }
 }

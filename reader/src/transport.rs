@@ -93,6 +93,12 @@ pub enum TransportError {
         /// What the network said.
         reason: String,
     },
+    /// The server's certificate is not trusted: trying again will not help.
+    #[error("its TLS certificate is not trusted: {reason}")]
+    UntrustedCertificate {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The connection broke before the whole answer was there.
     #[error("the connection broke: {reason}")]
     Interrupted {

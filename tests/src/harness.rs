@@ -48,6 +48,19 @@ impl Harness {
         }
     }
 
+    /// Makes another bucket, with a keyspace in it.
+    pub async fn create_bucket(&self, bucket: &str, keyspace: &str) {
+        let config = S3StoreConfig { bucket_name: bucket.to_owned(), ..self.config() };
+        self.server.store().create_bucket(bucket).expect("the bucket");
+        let writer = self.writer(config).build().await.expect("a writer");
+        writer.create_keyspace(keyspace).await.expect("the keyspace");
+    }
+
+    /// The credentials as a process finds them in its environment.
+    pub fn credentials(&self) -> [(&'static str, &'static str); 2] {
+        [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)]
+    }
+
     /// A writer that waits little and gives up late.
     pub fn writer(&self, config: S3StoreConfig) -> S3StoreWriterBuilder {
         S3StoreWriter::builder(config).retry_policy(klstore_writer::RetryPolicy {

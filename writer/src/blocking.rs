@@ -1,5 +1,7 @@
 //! The writer for callers without an async runtime: it brings its own.
 
+mod batching;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use crate::receipt::Appended;
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
 use crate::{Insertion, S3StoreConfig, SweepReport, WriterError};
+
+pub use batching::{AppendReceipt, BatchingStoreWriter};
 
 /// [`S3StoreWriter`](crate::S3StoreWriter) with calls that block. Clones share everything and may be used from
 /// several threads at once; background work goes on between calls on one thread of its own.
@@ -47,9 +51,7 @@ impl S3StoreWriter {
     ///
     /// As [`Self::new`].
     pub fn build(builder: S3StoreWriterBuilder) -> Result<Self, WriterError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("klstore-writer").enable_all().build();
-        let runtime = runtime.map_err(|error| WriterError::NoRuntime { reason: error.to_string() })?;
-        let runtime = Arc::new(OwnRuntime(Some(runtime)));
+        let runtime = Arc::new(OwnRuntime::start()?);
         let writer = runtime.wait_for(builder.build())?;
         Ok(Self { writer, runtime })
     }
@@ -137,6 +139,12 @@ impl S3StoreWriter {
 struct OwnRuntime(Option<Runtime>);
 
 impl OwnRuntime {
+    fn start() -> Result<Self, WriterError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("klstore-writer").enable_all().build();
+        let runtime = runtime.map_err(|error| WriterError::NoRuntime { reason: error.to_string() })?;
+        Ok(Self(Some(runtime)))
+    }
+
     fn wait_for<T>(&self, call: impl Future<Output = Result<T, WriterError>>) -> Result<T, WriterError> {
         // tokio panics here: better an error that says what to use instead.
         if Handle::try_current().is_ok() {

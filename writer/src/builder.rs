@@ -12,6 +12,7 @@ use crate::background::Background;
 use crate::driver::Driver;
 use crate::environment::{Clock, RandomSource, SystemClock, SystemRandom};
 use crate::error::WriterError;
+use crate::in_doubt::Room;
 use crate::keyspace::Keyspaces;
 use crate::s3::S3ObjectStore;
 use crate::s3_writer::{Pauses, S3StoreWriter, Shared};
@@ -19,7 +20,6 @@ use crate::sessions::Sessions;
 use crate::statistics::Counters;
 use crate::store::{ObjectStore, RetryPolicy};
 
-const DEFAULT_MEMORY_BYTES: usize = 64 << 20;
 const DEFAULT_COMPACTIONS: usize = 4;
 const DEFAULT_COLLECTIONS: usize = 8;
 const DEFAULT_PAUSES: Pauses = Pauses {
@@ -44,12 +44,12 @@ pub struct S3StoreWriterBuilder {
 impl S3StoreWriterBuilder {
     pub(crate) fn new(config: S3StoreConfig) -> Self {
         Self {
+            memory_bytes: config.carry_budget_bytes,
             config,
             store: None,
             clock: Arc::new(SystemClock::default()),
             random: Arc::new(SystemRandom),
             policy: RetryPolicy::default(),
-            memory_bytes: DEFAULT_MEMORY_BYTES,
             compactions: DEFAULT_COMPACTIONS,
             pauses: DEFAULT_PAUSES,
         }
@@ -79,8 +79,8 @@ impl S3StoreWriterBuilder {
         self
     }
 
-    /// Bytes that the carries and recent items of all keys may take together; 64 MiB unless set. Keys beyond that
-    /// are written without carry, and read again for their compaction.
+    /// Bytes that the carries and recent items of all keys may take together, instead of the configuration's
+    /// `carry_budget_bytes`.
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
         self
@@ -130,6 +130,7 @@ impl S3StoreWriterBuilder {
             driver,
             sessions: Arc::new(Sessions::new(max_keys, self.memory_bytes)),
             keyspaces: Keyspaces::new(prefix.clone()),
+            in_doubt: Room::new(self.memory_bytes),
             prefix,
             options: Arc::new(SessionOptions::from(&self.config)),
             max_future_skew_millis: self.config.max_future_skew_millis,

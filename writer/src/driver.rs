@@ -38,41 +38,84 @@ struct Progress {
     uncertain: bool,
 }
 
+/// A plan in progress. One that was given up may be taken up again, from the requests that it waits for.
+pub(crate) struct Underway<T> {
+    plan: Plan<T>,
+    /// Sent, but not all answered.
+    requests: Option<Vec<Request>>,
+    progress: Mutex<Progress>,
+}
+
+impl<T> Underway<T> {
+    pub(crate) fn new(plan: Plan<T>) -> Self {
+        Self { plan, requests: None, progress: Mutex::default() }
+    }
+
+    /// Whether a conditional PUT may have taken effect, or may still do so.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        with(&self.progress, |progress| progress.uncertain)
+    }
+
+    /// Bytes of the bodies that wait to be sent again.
+    pub(crate) fn body_bytes(&self) -> usize {
+        let body_bytes = |request: &Request| if let Request::Put { body, .. } = request { body.len() } else { 0 };
+        self.requests.iter().flatten().map(body_bytes).sum()
+    }
+}
+
 impl Driver {
     /// Runs a plan for at most `limit`. Giving up drops the plan and the session in it (PROTOCOL rule 1).
     pub(crate) async fn run<T>(&self, plan: Plan<T>, limit: Duration) -> Result<T, DriveError> {
-        let progress = Mutex::new(Progress::default());
-        let steps = std::pin::pin!(self.run_steps(plan, &progress));
-        let deadline = self.clock.sleep(limit);
-        let outcome = match future::select(steps, deadline).await {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(with(&progress, |progress| progress.last_error.take()).unwrap_or_else(|| {
-                let reason = format!("no answer within {} ms", limit.as_millis());
-                StoreError::Unavailable { action: "the operation", object: String::new(), reason }
-            })),
-        };
-        outcome.map_err(|error| DriveError { error, uncertain: with(&progress, |progress| progress.uncertain) })
+        self.go_on(&mut Underway::new(plan), limit).await
     }
 
-    async fn run_steps<T>(&self, mut plan: Plan<T>, progress: &Mutex<Progress>) -> Result<T, StoreError> {
+    /// The same, but it is the caller's to drop the plan, or to go on with it: it repeats what got no answer.
+    pub(crate) async fn go_on<T>(&self, underway: &mut Underway<T>, limit: Duration) -> Result<T, DriveError> {
+        let outcome = {
+            let steps = std::pin::pin!(self.run_steps(underway));
+            let deadline = self.clock.sleep(limit);
+            match future::select(steps, deadline).await {
+                Either::Left((outcome, _)) => Some(outcome),
+                Either::Right(_) => None,
+            }
+        };
+        let error = match outcome {
+            Some(Ok(output)) => return Ok(output),
+            Some(Err(error)) => error,
+            None => with(&underway.progress, |progress| progress.last_error.take()).unwrap_or_else(|| {
+                let reason = format!("no answer within {} ms", limit.as_millis());
+                StoreError::Unavailable { action: "the operation", object: String::new(), reason }
+            }),
+        };
+        Err(DriveError { error, uncertain: underway.is_uncertain() })
+    }
+
+    async fn run_steps<T>(&self, underway: &mut Underway<T>) -> Result<T, StoreError> {
+        let Underway { plan, requests, progress } = underway;
+        let progress = &*progress;
         let mut answers = Vec::new();
         // Plans repeat a PUT without an answer themselves, for they must not send anything else meanwhile (rule 1).
         let mut unanswered_puts = 0;
         loop {
-            let requests = match plan.step(answers) {
-                Step::Done(output) => return Ok(output),
-                Step::Send(requests) => requests,
-            };
+            if requests.is_none() {
+                match plan.step(answers) {
+                    Step::Done(output) => return Ok(output),
+                    Step::Send(wanted) => *requests = Some(wanted),
+                }
+            }
             if unanswered_puts > 0 {
                 self.counters.retries.add(1);
                 self.back_off(unanswered_puts).await;
             }
+            let wanted = requests.clone().unwrap_or_default();
             let mut sent =
-                stream::iter(requests.into_iter().map(|request| self.send(request, progress))).buffered(MAX_IN_FLIGHT);
+                stream::iter(wanted.into_iter().map(|request| self.send(request, progress))).buffered(MAX_IN_FLIGHT);
             answers = Vec::new();
             while let Some(answer) = sent.next().await {
                 answers.push(answer?);
             }
+            drop(sent);
+            *requests = None;
             let unanswered = answers.iter().any(|answer| matches!(answer, Answer::Unknown));
             unanswered_puts = if unanswered { unanswered_puts + 1 } else { 0 };
         }

@@ -1,5 +1,7 @@
 //! What can go wrong, by what the caller should do about it.
 
+use std::sync::Arc;
+
 use klstore_credentials::CredentialsError;
 use klstore_format::config::ConfigError;
 use klstore_format::plan::InvalidInsertion;
@@ -96,15 +98,46 @@ pub enum WriterError {
         #[source]
         cause: Box<WriterError>,
     },
+    /// Put right what the cause says, then flush to know when the items are durable. Do not append them again: they
+    /// are still in memory and go on being tried.
+    #[error("what was appended to `{list}` is not durable yet; it stays in memory and is tried again: {cause}")]
+    StillBuffered {
+        /// Keyspace and key.
+        list: String,
+        /// What stopped the latest attempt.
+        #[source]
+        cause: Arc<WriterError>,
+    },
+    /// Use a new writer: this one has been closed, and nothing of the call was taken.
+    #[error("the batching writer is closed: nothing of this append was taken; use a new writer")]
+    Closed,
+    /// Append the items again, in a new writer: this one was dropped while it still held them.
+    #[error(
+        "the batching writer was dropped before what was appended to `{list}` was durable; a part may be in the list. \
+         Append it again with its nonces, which drops duplicates (and call close before dropping a writer)"
+    )]
+    DroppedUnflushed {
+        /// Keyspace and key.
+        list: String,
+    },
+    /// Report it: the writer inside a batching writer does not keep to what `StoreWriter` says. The items are durable,
+    /// but not known at which offsets.
+    #[error(
+        "the items for `{list}` are durable, but the inner writer's receipt does not fit them: where they are is not known"
+    )]
+    UnexpectedReceipt {
+        /// Keyspace and key.
+        list: String,
+    },
     /// Call the blocking writer from a thread without an async runtime, or use the async one.
     #[error(
         "the blocking writer was called inside an async runtime, where it would stop other tasks: use S3StoreWriter there"
     )]
     BlockingInsideRuntime,
-    /// The blocking writer's own runtime could not be started.
-    #[error("the blocking writer could not start its threads: {reason}")]
+    /// The writer's threads could not be started, or there is no tokio runtime for its I/O.
+    #[error("the writer has no runtime or threads to work on: {reason}")]
     NoRuntime {
-        /// The operating system's words.
+        /// The operating system's or the runtime's words.
         reason: String,
     },
 }
@@ -118,10 +151,11 @@ impl WriterError {
         }
     }
 
-    /// The error itself; of a batch that was cut short, what stopped it.
+    /// The error itself; of a batch that was cut short or is still in memory, what stopped it.
     pub fn cause(&self) -> &WriterError {
         match self {
             Self::PartlyAppended { cause, .. } => cause,
+            Self::StillBuffered { cause, .. } => cause.cause(),
             other => other,
         }
     }

@@ -1,15 +1,18 @@
 //! Appends to klstore lists on S3: the native writer, compaction and collection.
 //!
-//! [`S3StoreWriter`] is where to start; [`blocking`] wraps it for callers without an async runtime. All decisions
-//! are plans of `klstore-format`: this crate carries them out, one request after the other, and decides only when to
-//! wait, when to give up and what to keep in memory.
+//! [`S3StoreWriter`] is where to start; [`BatchingStoreWriter`] around it makes one commit out of many appends, and
+//! [`blocking`] wraps both for callers without an async runtime. All decisions are plans of `klstore-format`: this crate
+//! carries them out, one request after the other, and decides only when to wait, when to give up and what to keep in
+//! memory.
 
 mod background;
+mod batching;
 pub mod blocking;
 mod builder;
 mod driver;
 mod environment;
 mod error;
+mod in_doubt;
 mod keyspace;
 mod receipt;
 mod s3;
@@ -27,6 +30,7 @@ mod test_clock;
 pub use klstore_format::plan::{InvalidInsertion, SweepReport};
 pub use klstore_format::{Insertion, S3StoreConfig};
 
+pub use batching::{BatchingStatistics, BatchingStoreWriter, BatchingStoreWriterBuilder, BatchingStoreWriterConfig};
 pub use builder::S3StoreWriterBuilder;
 pub use environment::{Clock, RandomSource, SystemClock, SystemRandom};
 pub use error::WriterError;

@@ -21,6 +21,8 @@ pub struct Appended {
     /// The offsets of the appended items. One range unless the batch took several commits and another writer's
     /// came in between.
     pub ranges: Vec<Range<u64>>,
+    /// Commits of other writers that came first. Appends that shared a commit all count those before it.
+    pub conflict_count: u64,
 }
 
 impl Appended {

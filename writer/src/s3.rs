@@ -1,6 +1,7 @@
 //! The real store: S3 and what speaks its protocol, by the AWS SDK.
 
 mod failure;
+mod put_headers;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,14 +22,11 @@ use klstore_format::plan::{Answer, ByteRange, Listed, Listing, Object, PutKind, 
 use crate::error::WriterError;
 use crate::store::{ObjectStore, StoreError};
 use failure::Failure;
+use put_headers::PutHeaders;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the begin of a request to its answer: room for 16 MiB over a slow line.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// What never changes may be kept for ever.
-const CACHE_IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// A commit may be replaced by a stub, or be collected and created again: ask the store each time.
-const CACHE_NOTHING: &str = "no-cache";
 /// How many empty but unfinished LIST answers are followed before the store is given up on.
 const MAX_EMPTY_LISTINGS: u32 = 100;
 
@@ -38,6 +36,7 @@ pub struct S3ObjectStore {
     bucket: String,
     region: String,
     endpoint: String,
+    put_headers: PutHeaders,
     /// Set once the store has said that it does not know DeleteObjects.
     deletes_singly: AtomicBool,
 }
@@ -47,7 +46,8 @@ impl S3ObjectStore {
     ///
     /// # Errors
     ///
-    /// [`WriterError::Configuration`] where the settings contradict each other or name no credentials.
+    /// [`WriterError::Configuration`] where the settings contradict each other or name no credentials,
+    /// [`WriterError::Credentials`] where the file of certificate authorities cannot be used.
     pub async fn new(config: &S3StoreConfig) -> Result<Self, WriterError> {
         let shared = klstore_credentials::sdk_config(config).await?;
         let (request_checksums, response_checksums) = match config.checksums {
@@ -78,6 +78,7 @@ impl S3ObjectStore {
             bucket: config.bucket_name.clone(),
             region: config.region.clone(),
             endpoint: config.endpoint.clone().unwrap_or_else(|| format!("AWS in {}", config.region)),
+            put_headers: PutHeaders::new(config),
             deletes_singly: AtomicBool::new(false),
         })
     }
@@ -181,14 +182,10 @@ impl S3ObjectStore {
 
     async fn put(&self, name: String, body: Bytes, kind: PutKind) -> Result<Answer, StoreError> {
         let action = "PutObject";
-        let cache = if kind == PutKind::Immutable { CACHE_IMMUTABLE } else { CACHE_NOTHING };
+        let request = self.client.put_object().bucket(&self.bucket).key(&name).body(ByteStream::from(body));
         let sent = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(&name)
-            .body(ByteStream::from(body))
-            .cache_control(cache)
+            .put_headers
+            .add_to(request, &name, kind)
             .set_if_none_match((kind == PutKind::Create).then(|| "*".to_owned()))
             .send()
             .await;

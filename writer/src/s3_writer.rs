@@ -8,16 +8,17 @@ use futures::future::{self, Either};
 use futures::{StreamExt, stream};
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::plan::{
-    AppendOutcome, Compaction, Plan, Session, SessionOptions, SweepReport, split, sweep_commits, sweep_objects,
-    validate,
+    AppendOutcome, Appended as PlannedAppend, Compaction, Plan, Session, SessionOptions, SweepReport, split,
+    sweep_commits, sweep_objects, validate,
 };
 use klstore_format::wire::identity::SessionId;
 use klstore_format::{CorruptObject, FormatError, Insertion, S3StoreConfig};
 
 use crate::background::{Background, run_collection, run_compaction};
 use crate::builder::S3StoreWriterBuilder;
-use crate::driver::Driver;
+use crate::driver::{Driver, Underway};
 use crate::error::WriterError;
+use crate::in_doubt::{AppendUnderway, Room};
 use crate::keyspace::{CreatedKeyspace, Keyspaces};
 use crate::receipt::{AppendReceipt, Appended};
 use crate::sessions::{Lease, Sessions};
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) background: Background,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) keyspaces: Keyspaces,
+    pub(crate) in_doubt: Room,
     pub(crate) prefix: Prefix,
     pub(crate) options: Arc<SessionOptions>,
     pub(crate) max_future_skew_millis: Option<u64>,
@@ -80,6 +82,13 @@ pub(crate) struct Pauses {
     pub(crate) publish: Duration,
     /// A compaction that failed is tried again.
     pub(crate) retry_compaction: Duration,
+}
+
+/// One commit's worth of an append.
+enum CommitAppend {
+    New(Vec<Insertion>),
+    /// It was sent already, and nobody knows what came of it.
+    InDoubt(AppendUnderway),
 }
 
 impl S3StoreWriter {
@@ -207,34 +216,90 @@ impl S3StoreWriter {
         self.run(&list, Session::open(list.clone(), id, self.shared.options.clone())).await
     }
 
-    /// Appends one commit's worth.
+    /// Appends, commit by commit. What is in doubt at the end of a failure is kept where the caller can come back to
+    /// it, by its idempotency key.
+    async fn append(
+        &self,
+        keyspace: &str,
+        key: &str,
+        mut insertions: Vec<Insertion>,
+        idempotency_key: Option<u128>,
+    ) -> Result<Appended, WriterError> {
+        let list = self.list(keyspace, key).await?;
+        let now = self.shared.driver.clock.now();
+        validate(&insertions, now, self.shared.max_future_skew_millis)?;
+        let mut lease = self.shared.sessions.lease(&list).await;
+        let mut commits = Vec::new();
+        // What somebody else left in doubt is given up: its caller can only begin anew (PROTOCOL rule 1).
+        if let Some(in_doubt) = lease.state.in_doubt.take()
+            && let Some((count, underway)) = in_doubt.resume(idempotency_key, insertions.len())
+        {
+            insertions.drain(..count);
+            commits.push((count, CommitAppend::InDoubt(underway)));
+        }
+        commits.extend(split(insertions).into_iter().map(|commit| (commit.len(), CommitAppend::New(commit))));
+        let mut appended = Appended::default();
+        let mut insertions_done = 0;
+        for (count, commit) in commits {
+            match self.append_commit(&mut lease, commit, count, now, idempotency_key).await {
+                Ok(part) => {
+                    appended.conflict_count += part.conflicts;
+                    appended.add(part.offsets, part.duplicates);
+                }
+                Err(cause) if insertions_done == 0 => return Err(cause),
+                Err(cause) => {
+                    let (list, cause) = (list.to_string(), Box::new(cause));
+                    return Err(WriterError::PartlyAppended { list, insertions_done, appended, cause });
+                }
+            }
+            insertions_done += count;
+        }
+        Ok(appended)
+    }
+
+    /// Appends one commit's worth, of `count` insertions.
     async fn append_commit(
         &self,
         lease: &mut Lease,
-        mut insertions: Vec<Insertion>,
+        mut commit: CommitAppend,
+        count: usize,
         now: i64,
-    ) -> Result<(std::ops::Range<u64>, u64), WriterError> {
+        idempotency_key: Option<u128>,
+    ) -> Result<PlannedAppend, WriterError> {
         let list = lease.list().clone();
-        let offered = insertions.len() as u64;
         let mut missing = None;
+        let driver = &self.shared.driver;
         for _ in 0..MAX_ROUNDS {
-            let session = self.session(lease).await?;
-            let (session, outcome) = self.run(&list, session.append(insertions, now)).await?;
+            let mut underway = match commit {
+                CommitAppend::New(insertions) => {
+                    let session = self.session(lease).await?;
+                    Underway::new(session.append(insertions, now))
+                }
+                CommitAppend::InDoubt(underway) => underway,
+            };
+            let (session, outcome) = match driver.go_on(&mut underway, driver.policy.deadline).await {
+                Ok(outcome) => outcome?,
+                Err(given_up) => {
+                    if let Some(idempotency_key) = idempotency_key.filter(|_| given_up.uncertain) {
+                        lease.state.in_doubt = self.shared.in_doubt.keep(&list, idempotency_key, count, underway);
+                    }
+                    return Err(WriterError::given_up(&list.to_string(), given_up));
+                }
+            };
             lease.state.session = Some(session);
             match outcome {
                 AppendOutcome::Appended(appended) => {
-                    let offsets = appended.offsets;
-                    let duplicates = offered - (offsets.end - offsets.start);
-                    let counters = &self.shared.driver.counters;
-                    counters.appended.add(offsets.end - offsets.start);
-                    counters.duplicates.add(duplicates);
-                    counters.conflicts.add(appended.conflicts);
-                    lease.state.last_append = self.shared.driver.clock.elapsed();
+                    let appended_count = appended.offsets.end - appended.offsets.start;
+                    let duplicates = count as u64 - appended_count;
+                    driver.counters.appended.add(appended_count);
+                    driver.counters.duplicates.add(duplicates);
+                    driver.counters.conflicts.add(appended.conflicts);
+                    lease.state.last_append = driver.clock.elapsed();
                     self.start_background_work(lease);
-                    return Ok((offsets, duplicates));
+                    return Ok(PlannedAppend { duplicates, ..appended });
                 }
                 AppendOutcome::AwaitsCompaction { insertions: refused } => {
-                    insertions = refused;
+                    commit = CommitAppend::New(refused);
                     self.prepare(lease, &mut missing).await?;
                 }
             }
@@ -388,25 +453,25 @@ impl StoreWriter for S3StoreWriter {
         key: &str,
         insertions: Vec<Insertion>,
     ) -> Result<AppendReceipt, WriterError> {
-        let list = self.list(keyspace, key).await?;
-        let now = self.shared.driver.clock.now();
-        validate(&insertions, now, self.shared.max_future_skew_millis)?;
-        let mut lease = self.shared.sessions.lease(&list).await;
-        let mut appended = Appended::default();
-        let mut insertions_done = 0;
-        for commit in split(insertions) {
-            let count = commit.len();
-            match self.append_commit(&mut lease, commit, now).await {
-                Ok((offsets, duplicates)) => appended.add(offsets, duplicates),
-                Err(cause) if insertions_done == 0 => return Err(cause),
-                Err(cause) => {
-                    let (list, cause) = (list.to_string(), Box::new(cause));
-                    return Err(WriterError::PartlyAppended { list, insertions_done, appended, cause });
-                }
-            }
-            insertions_done += count;
-        }
+        let appended = self.append(keyspace, key, insertions, None).await?;
         Ok(AppendReceipt::durable_now(appended))
+    }
+
+    async fn append_list_idempotent(
+        &self,
+        keyspace: &str,
+        key: &str,
+        insertions: Vec<Insertion>,
+        idempotency_key: u128,
+    ) -> Result<AppendReceipt, WriterError> {
+        let appended = self.append(keyspace, key, insertions, Some(idempotency_key)).await?;
+        Ok(AppendReceipt::durable_now(appended))
+    }
+
+    fn check(&self, keyspace: &str, key: &str, insertions: &[Insertion]) -> Result<(), WriterError> {
+        ListName::new(&self.shared.prefix, keyspace, key)?;
+        let now = self.shared.driver.clock.now();
+        Ok(validate(insertions, now, self.shared.max_future_skew_millis)?)
     }
 
     async fn flush_key(&self, keyspace: &str, key: &str) -> Result<(), WriterError> {

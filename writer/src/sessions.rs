@@ -14,12 +14,15 @@ use lru::LruCache;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::background::RunningCompaction;
+use crate::in_doubt::InDoubt;
 
 /// What is kept of one key.
 #[derive(Default)]
 pub(crate) struct KeyState {
     /// Taken out while a plan owns it; `None` afterwards means that the plan was abandoned, and the session with it.
     pub(crate) session: Option<Session>,
+    /// An append that was given up and may be taken up again.
+    pub(crate) in_doubt: Option<InDoubt>,
     pub(crate) compaction: Option<RunningCompaction>,
     /// When the last append ended, by the clock's `elapsed`.
     pub(crate) last_append: Duration,
@@ -134,9 +137,11 @@ impl Sessions {
 }
 
 impl Cache {
-    /// Drops the least recently used key that nobody uses; `false` where all are in use.
+    /// Drops the least recently used key that nobody uses or comes back to; `false` where there is none.
     fn evict_one(&mut self) -> bool {
-        let idle = self.slots.iter().rev().find(|(_, slot)| Arc::strong_count(slot) == 1);
+        let idle = self.slots.iter().rev().find(|(_, slot)| {
+            Arc::strong_count(slot) == 1 && slot.state.try_lock().is_ok_and(|state| state.in_doubt.is_none())
+        });
         let Some(hash) = idle.map(|(hash, _)| *hash) else { return false };
         if let Some(slot) = self.slots.pop(&hash) {
             self.hold(&slot, 0);

@@ -63,6 +63,19 @@ pub enum StoreError {
         /// The store's error code, or why none could be had.
         reason: String,
     },
+    /// The store's certificate is not trusted; nothing was sent.
+    #[error(
+        "{endpoint} (bucket `{bucket}`) is not trusted, so nothing was sent: {reason}. Set ca_bundle to a PEM file with \
+         the certificate authority that issued its certificate, or check the endpoint"
+    )]
+    UntrustedCertificate {
+        /// The bucket.
+        bucket: String,
+        /// The endpoint asked.
+        endpoint: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// The bucket does not exist at this endpoint.
     #[error("bucket `{bucket}` does not exist at {endpoint}: create it, or check bucket_name and endpoint")]
     BucketNotFound {

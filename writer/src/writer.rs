@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 use klstore_format::Insertion;
+use klstore_format::names::{KeyName, KeyspaceName};
+use klstore_format::plan::validate;
 
 use crate::error::WriterError;
 use crate::keyspace::CreatedKeyspace;
@@ -23,8 +25,8 @@ pub trait StoreWriter: Send + Sync {
     /// Appends to the list `key` of `keyspace`, which is created where it does not exist.
     ///
     /// Every item with a nonce below the list's next nonce is dropped as a duplicate. The items of one call keep
-    /// their order; up to 16 MiB of them appear at one moment, a larger batch commit by commit. An item without
-    /// timestamp gets the writer's time.
+    /// their order; up to 16 MiB of them (and 262,144 items) appear at one moment, a larger batch commit by commit. An
+    /// item without timestamp gets the writer's time.
     ///
     /// # Errors
     ///
@@ -36,6 +38,39 @@ pub trait StoreWriter: Send + Sync {
         key: &str,
         insertions: Vec<Insertion>,
     ) -> Result<AppendReceipt, WriterError>;
+
+    /// Appends as [`append_list`](Self::append_list). Where an append failed with its outcome in doubt and is made
+    /// again, with the same insertions and idempotency key, it goes on where it stopped: without nonces, too, the
+    /// items are then in the list once. Of a batch that was
+    /// [`PartlyAppended`](WriterError::PartlyAppended), the insertions that were not done are made again.
+    ///
+    /// As said here it only appends. [`S3StoreWriter`](crate::S3StoreWriter) keeps the commit in doubt in memory,
+    /// where those of all keys fit into as much as its carries may take, until somebody else appends to the key.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`append_list`](Self::append_list).
+    async fn append_list_idempotent(
+        &self,
+        keyspace: &str,
+        key: &str,
+        insertions: Vec<Insertion>,
+        idempotency_key: u128,
+    ) -> Result<AppendReceipt, WriterError> {
+        let _ = idempotency_key;
+        self.append_list(keyspace, key, insertions).await
+    }
+
+    /// Checks names and insertions as [`append_list`](Self::append_list) does before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`WriterError::InvalidName`] and [`WriterError::InvalidInsertion`].
+    fn check(&self, keyspace: &str, key: &str, insertions: &[Insertion]) -> Result<(), WriterError> {
+        KeyspaceName::new(keyspace)?;
+        KeyName::new(key)?;
+        Ok(validate(insertions, i64::MAX, None)?)
+    }
 
     /// Waits until what was appended to the key before this call is durable and its compaction has ended.
     ///

@@ -19,7 +19,7 @@ use crate::input::{InputError, InputFormat, InputItem, InputReader, InputRules};
 use crate::output::{Output, count_text};
 use crate::settings::StoreArguments;
 use crate::stop;
-use crate::store::{self, variable};
+use crate::store;
 
 /// Items and bytes that the reading thread hands over at once.
 const CHUNK_ITEMS: usize = 256;
@@ -66,7 +66,7 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
     let input = arguments.input.as_deref().filter(|path| path.as_os_str() != "-");
-    let config = store.config(variable)?;
+    let config = store::config(store).await?;
     let rules = InputRules {
         format: format(&arguments, input)?,
         keys_in_lines: arguments.key.is_none(),
@@ -75,7 +75,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     let progress = progress(input);
     let source = open(input, &progress)?;
     // Before anything is read: a typing error in the store's name is not to cost a pipe its data.
-    let writer = Arc::new(store::writer(store).await?);
+    let writer = Arc::new(S3StoreWriter::new(config).await?);
     let mut appender = Appender::new(writer.clone(), &arguments.keyspace, AppenderLimits::default());
     // An input without items finds out too whether the keyspace exists.
     writer.append_list(&arguments.keyspace, arguments.key.as_deref().unwrap_or("-"), Vec::new()).await?.await?;

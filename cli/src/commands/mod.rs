@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod append;
+pub mod config;
 pub mod demo;
 pub mod key;
 pub mod keyspace;
@@ -22,6 +23,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     match cli.command {
         Command::Demo(arguments) => demo::run(arguments, output).await,
         Command::S3(arguments) => s3::run(arguments, store.bucket.as_deref(), output).await,
+        Command::Config(command) => config::run(command, store, output),
         Command::Keyspace(command) => keyspace::run(command, store, output).await,
         Command::Key(command) => key::run(command, store, output).await,
         Command::Stat(arguments) => stat::run(&arguments, store, output).await,

@@ -90,7 +90,8 @@ pub fn split(insertions: Vec<Insertion>) -> Vec<Vec<Insertion>> {
     commits
 }
 
-fn insertion_size(insertion: &Insertion) -> usize {
+/// Plain bytes that [`split`] counts for an insertion.
+pub fn insertion_size(insertion: &Insertion) -> usize {
     plain_size(&Item { offset: 0, timestamp: 0, nonce: insertion.nonce, value: insertion.value.clone() })
 }
 

@@ -25,7 +25,7 @@ mod sweep;
 pub(crate) mod test_store;
 
 pub use append::{AppendOutcome, Appended};
-pub use batch::{InvalidInsertion, split, validate};
+pub use batch::{InvalidInsertion, insertion_size, split, validate};
 pub use collect::{Garbage, collect};
 pub use compact::{Compaction, Prepared};
 pub use load::{Fetch, Snapshot};

@@ -6,6 +6,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use klstore_credentials::network::certificate_problem;
+
 use super::S3ObjectStore;
 use crate::store::StoreError;
 
@@ -149,6 +151,12 @@ impl S3ObjectStore {
     {
         if let Some(reason) = credentials_reason(error) {
             return StoreError::InvalidCredentials { bucket: self.bucket.clone(), reason };
+        }
+        // Where credentials were asked for, it is not the store that is not trusted.
+        let asked_store = !causes(error).any(|cause| cause.is::<CredentialsError>());
+        if let Some(reason) = certificate_problem(error).filter(|_| asked_store) {
+            let (bucket, endpoint) = (self.bucket.clone(), self.endpoint.clone());
+            return StoreError::UntrustedCertificate { bucket, endpoint, reason };
         }
         let reason = chain(error);
         let object = object.to_owned();

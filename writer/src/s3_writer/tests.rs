@@ -169,12 +169,18 @@ async fn a_store_that_does_not_know_the_condition_is_refused() {
 async fn appends_are_numbered_and_a_warm_one_is_one_request() {
     let bench = bench(|builder| builder).await;
     let first = bench.append("key", numbered(0..3)).await.unwrap();
-    let expected = Appended { first_offset: Some(0), appended_count: 3, duplicate_count: 0, ranges: vec![0..3] };
+    let expected = Appended { first_offset: Some(0), appended_count: 3, ranges: vec![0..3], ..Appended::default() };
     assert_eq!(first, expected);
     // The keyspace, the load of an empty list, the commit, its resolution as a handover.
     assert_eq!(kinds(&bench.store.take_requests()), "GLPLG");
     let second = bench.append("key", numbered(1..5)).await.unwrap();
-    let expected = Appended { first_offset: Some(3), appended_count: 2, duplicate_count: 2, ranges: vec![3..5] };
+    let expected = Appended {
+        first_offset: Some(3),
+        appended_count: 2,
+        duplicate_count: 2,
+        ranges: vec![3..5],
+        ..Appended::default()
+    };
     assert_eq!(second, expected);
     assert_eq!(kinds(&bench.store.take_requests()), "P");
     let duplicates = bench.append("key", numbered(0..5)).await.unwrap();

@@ -1,0 +1,108 @@
+//! `klstore config`: the configuration file.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use klstore_config::{ConfigErrors, ConfigFile, Effective};
+use serde_json::{Map, Value, json};
+
+use crate::failure::{Failure, Kind};
+use crate::output::Output;
+use crate::settings::StoreArguments;
+use crate::store::variable;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Check(CheckArguments),
+}
+
+/// Say what a configuration file means: every setting with its value and where that is from
+///
+/// Secrets are masked. All mistakes are named, each with its line; then the exit code is 2. No store is asked.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// File to check; that of --config if not given
+    file: Option<PathBuf>,
+}
+
+pub fn run(command: Command, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
+    let Command::Check(arguments) = command;
+    let Some(path) = arguments.file.as_deref().or(store.config.as_deref()) else {
+        return Err(Failure::new(Kind::Usage, "no file to check").advice("name it: `klstore config check FILE`"));
+    };
+    let wrong = |errors: ConfigErrors| Failure::new(Kind::Usage, errors.to_string());
+    let file = ConfigFile::load(path).map_err(wrong)?;
+    for warning in file.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let sections = understand(&file).map_err(wrong)?;
+    let warnings: Vec<String> = file.warnings().iter().map(ToString::to_string).collect();
+    let json = json!({
+        "file": path,
+        "sections": sections.iter().map(|section| (section.name.clone(), section.json())).collect::<Map<_, _>>(),
+        "warnings": warnings,
+    });
+    output.answer(&json, &text(path, &sections, output))
+}
+
+/// A section as it is to be shown.
+struct Shown {
+    name: String,
+    /// Name, value, line.
+    rows: Vec<(String, Option<String>, Option<usize>)>,
+}
+
+fn understand(file: &ConfigFile) -> Result<Vec<Shown>, ConfigErrors> {
+    let mut sections = Vec::new();
+    for section in file.document().sections() {
+        let rows = match section.name.as_str() {
+            "s3" => {
+                let loaded = file.s3(&variable)?;
+                loaded.config.validate().map_err(|error| file.locate("s3", error))?;
+                rows(loaded.effective())
+            }
+            "batcher" => rows(file.batcher(&variable)?.effective()),
+            // The bridge's own: names and values are checked there.
+            other => {
+                let entries = file.expand(other, &variable)?.into_iter();
+                let shown = |value, secret| if secret { "***".to_owned() } else { value };
+                entries.map(|entry| (entry.name, Some(shown(entry.value, entry.secret)), Some(entry.line))).collect()
+            }
+        };
+        sections.push(Shown { name: section.name.clone(), rows });
+    }
+    Ok(sections)
+}
+
+fn rows(settings: impl Iterator<Item = Effective>) -> Vec<(String, Option<String>, Option<usize>)> {
+    settings.map(|setting| (setting.name.to_owned(), setting.value, setting.line)).collect()
+}
+
+impl Shown {
+    fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|(name, value, line)| (name.clone(), json!({ "value": value, "line": line })));
+        Value::Object(rows.collect())
+    }
+
+    fn text(&self, output: &Output) -> String {
+        let shown = |value: &Option<String>| {
+            let value = value.as_deref().unwrap_or("-");
+            String::from_utf8_lossy(&output.shown(value.as_bytes())).into_owned()
+        };
+        let rows: Vec<_> = self.rows.iter().map(|(name, value, line)| (name, shown(value), line)).collect();
+        let name_width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        let value_width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
+        let mut text = format!("[{}]", self.name);
+        for (name, value, line) in rows {
+            let source = line.map_or_else(|| "default".to_owned(), |line| format!("line {line}"));
+            text.push_str(&format!("\n  {name:name_width$}  {value:value_width$}  {source}"));
+        }
+        text
+    }
+}
+
+fn text(path: &Path, sections: &[Shown], output: &Output) -> String {
+    let mut parts = vec![format!("{} is right", path.display())];
+    parts.extend(sections.iter().map(|section| section.text(output)));
+    parts.join("\n\n")
+}

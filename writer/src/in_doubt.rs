@@ -1,0 +1,80 @@
+//! An append that was given up after its commit had been sent: kept, so that it can be taken up again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use klstore_format::FormatError;
+use klstore_format::names::ListName;
+use klstore_format::plan::{AppendOutcome, Session};
+
+use crate::driver::Underway;
+
+/// The plan of an append, with the session in it.
+pub(crate) type AppendUnderway = Underway<Result<(Session, AppendOutcome), FormatError>>;
+
+/// Memory of an insertion in a plan beside its value, which it shares with the caller's.
+const INSERTION_BYTES: usize = 256;
+
+/// A commit that may be in the list, or may yet come to be. Sending the identical bytes again decides (PROTOCOL
+/// rules 1 and 3); once this is dropped, only nonces keep its items from being appended twice.
+pub(crate) struct InDoubt {
+    idempotency_key: u128,
+    insertion_count: usize,
+    underway: AppendUnderway,
+    _room: TakenRoom,
+}
+
+/// The memory that all commits in doubt may take together.
+#[derive(Clone)]
+pub(crate) struct Room(Arc<RoomState>);
+
+struct RoomState {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+struct TakenRoom {
+    room: Arc<RoomState>,
+    bytes: usize,
+}
+
+impl Room {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(RoomState { limit, taken: AtomicUsize::new(0) }))
+    }
+
+    /// Keeps an append of so many insertions, where there is room for it.
+    pub(crate) fn keep(
+        &self,
+        list: &ListName,
+        idempotency_key: u128,
+        insertion_count: usize,
+        underway: AppendUnderway,
+    ) -> Option<InDoubt> {
+        let bytes = underway.body_bytes() + insertion_count * INSERTION_BYTES;
+        let taken = self.0.taken.fetch_add(bytes, Ordering::Relaxed);
+        let room = TakenRoom { room: self.0.clone(), bytes };
+        if taken + bytes > self.0.limit {
+            tracing::warn!(
+                %list,
+                "no room for a commit in doubt: appended again, its items are there once only if they have nonces"
+            );
+            return None;
+        }
+        Some(InDoubt { idempotency_key, insertion_count, underway, _room: room })
+    }
+}
+
+impl Drop for TakenRoom {
+    fn drop(&mut self) {
+        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl InDoubt {
+    /// How many insertions it is of, and the plan to go on with, where it is the append that is made again.
+    pub(crate) fn resume(self, idempotency_key: Option<u128>, insertions: usize) -> Option<(usize, AppendUnderway)> {
+        let same = Some(self.idempotency_key) == idempotency_key && self.insertion_count <= insertions;
+        same.then_some((self.insertion_count, self.underway))
+    }
+}
