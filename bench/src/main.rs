@@ -49,9 +49,11 @@ async fn main() -> Result<(), Failure> {
             }
         }
     }
-    let name = "scan".to_owned();
-    if wanted(&name) {
-        rows.push(scanning::run(&wire, &values, arguments.pairs, name).await?);
+    for case in scanning::CASES {
+        let name = scanning::name(case);
+        if wanted(&name) {
+            rows.push(scanning::run(&wire, &values, case, arguments.pairs, name).await?);
+        }
     }
     pairs::print(&rows);
     if let Some(path) = &arguments.json {

@@ -47,12 +47,12 @@ fn quantile(mut numbers: Vec<f64>, at: f64) -> f64 {
 /// The table that `script/bench` ends with.
 pub fn print(rows: &[Row]) {
     println!(
-        "{:<28} {:>12} {:>12} {:<9} {:>6} {:>15} {:>5}",
+        "{:<36} {:>12} {:>12} {:<9} {:>6} {:>15} {:>5}",
         "name", "ours", "reference", "", "ratio", "p10 to p90", "goal"
     );
     for row in rows {
         println!(
-            "{:<28} {:>12.1} {:>12.1} {:<9} {:>6.2} {:>7.2} to {:<5.2} {:>5}",
+            "{:<36} {:>12.1} {:>12.1} {:<9} {:>6.2} {:>7.2} to {:<5.2} {:>5}",
             row.name, row.ours, row.reference, row.unit, row.ratio, row.low, row.high, row.goal
         );
     }

@@ -9,6 +9,9 @@ use bytes::Bytes;
 use klstore_format::plan::Object;
 use lru::LruCache;
 
+use crate::get_object::Fetched;
+use crate::transport::Body;
+
 /// What is counted for an object or an extent beside its bytes.
 const OVERHEAD_BYTES: u64 = 256;
 
@@ -60,15 +63,15 @@ impl ExtentCache {
     }
 
     /// Keeps what a GET brought, `start` being its first byte. Extents of another ETag are dropped.
-    pub(crate) fn insert(&self, name: &str, start: u64, fetched: &Object) {
+    pub(crate) fn insert(&self, name: &str, start: u64, fetched: &Fetched) {
         let mut state = self.lock();
         let mut object = state.take(name).filter(|object| object.etag == fetched.etag).unwrap_or_default();
         object.etag.clone_from(&fetched.etag);
         object.size = fetched.size.or(object.size);
-        object.add(start, fetched.body.clone());
+        object.add_all(start, &fetched.body);
         if object.cost() > self.capacity {
             object = CachedObject { etag: object.etag, size: object.size, ..CachedObject::default() };
-            object.add(start, fetched.body.clone());
+            object.add_all(start, &fetched.body);
         }
         if object.cost() <= self.capacity {
             state.put(name, object);
@@ -184,6 +187,13 @@ impl CachedObject {
         }
     }
 
+    fn add_all(&mut self, mut start: u64, body: &Body) {
+        for piece in body.pieces() {
+            self.add(start, piece.clone());
+            start += piece.len() as u64;
+        }
+    }
+
     /// Adds an extent; of bytes that are there already the old ones stay.
     fn add(&mut self, start: u64, mut body: Bytes) {
         let mut position = start;
@@ -210,13 +220,15 @@ mod tests {
 
     const OBJECT: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-    fn got(etag: &str, range: Range<u64>) -> Object {
-        let body = Bytes::from_static(&OBJECT[range.start as usize..range.end as usize]);
-        Object { body, etag: Some(etag.into()), size: Some(OBJECT.len() as u64) }
+    /// In pieces of ten bytes.
+    fn got(etag: &str, range: Range<u64>) -> Fetched {
+        let bytes = &OBJECT[range.start as usize..range.end as usize];
+        let body = bytes.chunks(10).map(Bytes::from_static).collect();
+        Fetched { body, etag: Some(etag.into()), size: Some(OBJECT.len() as u64) }
     }
 
     fn hit(range: Range<u64>) -> Lookup {
-        Lookup::Hit(got("e", range))
+        Lookup::Hit(got("e", range).whole())
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::credentials::CredentialsSource;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::ReaderError;
-use crate::get_object::read_object;
+use crate::get_object::{Fetched, read_object};
 use crate::list_objects::{self, MAX_KEYS, MAX_LISTING_BYTES};
 use crate::retry::RetryPolicy;
 use crate::service_error::{Asked, Verdict, is_error_document, judge};
@@ -103,10 +103,11 @@ impl Client {
             reload: true,
         };
         let parse = |asked: &Asked<'_>, response: &HttpResponse| {
-            if response.status != 200 || is_error_document(&response.body) {
+            let body = response.body.joined();
+            if response.status != 200 || is_error_document(&body) {
                 return Err(refusal(asked, response));
             }
-            list_objects::parse(&response.body, max_keys).map_err(|problem| {
+            list_objects::parse(&body, max_keys).map_err(|problem| {
                 let reason = format!(
                     "the answer of {} to a LIST is not S3's ({problem}): check endpoint and path_style",
                     self.endpoint
@@ -130,14 +131,14 @@ impl Client {
         stats: &mut ListStats,
     ) -> Result<Option<Object>, ReaderError> {
         let Some(range) = range else {
-            return self.fetch(name, None, cache == Cache::Reload, stats).await;
+            return Ok(self.fetch(name, None, cache == Cache::Reload, stats).await?.map(Fetched::whole));
         };
         let asked = range.start..range.end;
         if cache == Cache::Reload {
             self.cache.remove(name);
         }
         if !self.cache.is_on() {
-            return self.fetch(name, Some(asked), cache == Cache::Reload, stats).await;
+            return Ok(self.fetch(name, Some(asked), cache == Cache::Reload, stats).await?.map(Fetched::whole));
         }
         let missing = match self.cache.look_up(name, asked.clone()) {
             Lookup::Hit(object) => {
@@ -157,14 +158,14 @@ impl Client {
             self.cache.insert(name, start, fetched);
         }
         if missing == asked && (start == asked.start || fetched.is_none()) {
-            return Ok(fetched.map(|fetched| first_bytes(fetched, asked.end - asked.start)));
+            return Ok(fetched.map(|fetched| fetched.first(asked.end - asked.start)));
         }
         if let (Some(_), Lookup::Hit(object)) = (fetched, self.cache.look_up(name, asked.clone())) {
             return Ok(Some(object));
         }
         // The object changed under its cached part, or ended in it: only one answer for the whole range is certain.
         self.cache.remove(name);
-        self.fetch(name, Some(asked), true, stats).await
+        Ok(self.fetch(name, Some(asked), true, stats).await?.map(Fetched::whole))
     }
 
     async fn fetch(
@@ -173,7 +174,7 @@ impl Client {
         range: Option<Range<u64>>,
         reload: bool,
         stats: &mut ListStats,
-    ) -> Result<Option<Object>, ReaderError> {
+    ) -> Result<Option<Fetched>, ReaderError> {
         if range.as_ref().is_some_and(Range::is_empty) {
             return Err(ReaderError::Internal { reason: format!("no bytes of `{name}` were asked for") });
         }
@@ -292,10 +293,4 @@ fn refusal(asked: &Asked<'_>, response: &HttpResponse) -> Failure {
 
 fn writes(name: &str) -> ReaderError {
     ReaderError::Internal { reason: format!("a read plan asked to write `{name}`; nothing was sent") }
-}
-
-fn first_bytes(mut object: Object, length: u64) -> Object {
-    // A length beyond usize::MAX is beyond the body too.
-    object.body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-    object
 }

@@ -5,7 +5,27 @@ use std::ops::Range;
 use klstore_format::plan::Object;
 
 use crate::list_objects::bare_etag;
-use crate::transport::HttpResponse;
+use crate::transport::{Body, HttpResponse};
+
+/// What a GET brought: an [`Object`] whose body may be in pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    pub(crate) body: Body,
+    pub(crate) etag: Option<String>,
+    pub(crate) size: Option<u64>,
+}
+
+impl Fetched {
+    /// In one piece, its first `length` bytes or all where there are fewer.
+    pub(crate) fn first(self, length: u64) -> Object {
+        Object { body: self.body.first(length), etag: self.etag, size: self.size }
+    }
+
+    /// In one piece.
+    pub(crate) fn whole(self) -> Object {
+        Object { body: self.body.joined(), etag: self.etag, size: self.size }
+    }
+}
 
 /// Checks a success against what its headers promise, as far as they are shown. `None` where the range lies beyond
 /// the end of the object.
@@ -13,9 +33,9 @@ use crate::transport::HttpResponse;
 /// # Errors
 ///
 /// What does not fit: bytes were lost on the way, or the server answered another question.
-pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) -> Result<Option<Object>, String> {
+pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) -> Result<Option<Fetched>, String> {
     let body = response.body.clone();
-    let came = body.len() as u64;
+    let came = body.len();
     let content_length: Option<u64> = response.header("content-length").and_then(|value| value.parse().ok());
     let size = match (response.status, range) {
         (206, Some(range)) => {
@@ -40,7 +60,7 @@ pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) ->
         }
     };
     let etag = response.header("etag").map(|etag| bare_etag(etag).to_owned());
-    Ok(Some(Object { body, etag, size }))
+    Ok(Some(Fetched { body, etag, size }))
 }
 
 fn expect(came: u64, expected: u64) -> Result<(), String> {
@@ -70,6 +90,7 @@ fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use http::{HeaderName, HeaderValue};
 
     fn read(
@@ -77,17 +98,17 @@ mod tests {
         headers: &[(&'static str, &'static str)],
         body: &'static str,
         range: Option<Range<u64>>,
-    ) -> Result<Option<Object>, String> {
+    ) -> Result<Option<Fetched>, String> {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        let response = HttpResponse { status, headers, body: body.into(), received: body.len() as u64 };
+        let response = HttpResponse { status, headers, body: Bytes::from(body).into(), received: body.len() as u64 };
         read_object(&response, range)
     }
 
-    fn object(body: &'static str, size: Option<u64>) -> Result<Option<Object>, String> {
-        Ok(Some(Object { body: body.into(), etag: None, size }))
+    fn object(body: &'static str, size: Option<u64>) -> Result<Option<Fetched>, String> {
+        Ok(Some(Fetched { body: Bytes::from(body).into(), etag: None, size }))
     }
 
     #[test]

@@ -42,7 +42,7 @@ struct ErrorDocument {
 
 /// Judges an answer with a status other than 2xx, or a success that carries an error document.
 pub(crate) fn judge(asked: &Asked<'_>, response: &HttpResponse) -> Verdict {
-    let document = ErrorDocument::read(&response.body);
+    let document = ErrorDocument::read(&response.body.joined());
     let region = response.header("x-amz-bucket-region").map(quote).unwrap_or_else(|| document.region.clone());
     let store = || asked.endpoint.to_string();
     match (response.status, document.code.as_str()) {
@@ -170,6 +170,7 @@ fn rfc3339(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use klstore_format::S3StoreConfig;
     use std::time::Duration;
 
@@ -181,7 +182,8 @@ mod tests {
             .iter()
             .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
             .collect();
-        let response = HttpResponse { status, headers, body: body.as_bytes().to_vec().into(), received: 0 };
+        let response =
+            HttpResponse { status, headers, body: Bytes::copy_from_slice(body.as_bytes()).into(), received: 0 };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
         judge(&Asked { endpoint: &endpoint, object: "p/name", is_list, at }, &response)
     }

@@ -10,6 +10,9 @@ use thiserror::Error;
 
 use crate::maybe_send::{MaybeSend, MaybeSync};
 
+/// Chunks below it are gathered up to it: each piece costs something wherever it is kept.
+const SMALL_CHUNK_BYTES: usize = 64 << 10;
+
 /// Bytes of an answer that is no success: enough for S3's error documents.
 pub const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
 
@@ -68,7 +71,7 @@ pub struct HttpResponse {
     /// The headers, as far as they are shown (a browser hides those that CORS does not expose).
     pub headers: HeaderMap,
     /// The body; where a range was asked for and the status is 200, the bytes of the range.
-    pub body: Bytes,
+    pub body: Body,
     /// Body bytes that came over the network.
     pub received: u64,
 }
@@ -110,6 +113,70 @@ pub enum TransportError {
     },
 }
 
+/// A body in the pieces that it came in, so that a large one need not be copied to be in one piece.
+///
+/// ```
+/// use bytes::Bytes;
+/// use klstore_reader::transport::Body;
+/// let body: Body = ["dep", "arted"].map(Bytes::from).into_iter().collect();
+/// assert_eq!((body.len(), body.joined()), (8, Bytes::from("departed")));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Body(Vec<Bytes>);
+
+impl Body {
+    /// Its bytes, all pieces together.
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|piece| piece.len() as u64).sum()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Bytes::is_empty)
+    }
+
+    /// In one piece: copied unless it is one already.
+    pub fn joined(&self) -> Bytes {
+        join(&self.0)
+    }
+
+    pub(crate) fn pieces(&self) -> &[Bytes] {
+        &self.0
+    }
+
+    /// The first `length` bytes in one piece, or all where there are fewer.
+    pub(crate) fn first(&self, length: u64) -> Bytes {
+        let mut room = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut first = self.0.clone();
+        for piece in &mut first {
+            piece.truncate(room);
+            room -= piece.len();
+        }
+        first.retain(|piece| !piece.is_empty());
+        join(&first)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(vec![bytes])
+    }
+}
+
+impl FromIterator<Bytes> for Body {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        Self(pieces.into_iter().collect())
+    }
+}
+
+fn join(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [] => Bytes::new(),
+        [piece] => piece.clone(),
+        pieces => pieces.concat().into(),
+    }
+}
+
 /// Gathers a body chunk by chunk within the bounds that a request sets.
 ///
 /// ```
@@ -125,12 +192,15 @@ pub enum TransportError {
 /// let mut body = BodyCollector::new(&request, 200);
 /// assert!(!body.push(b"abc"[..].into())?);
 /// assert!(body.push(b"defgh"[..].into())?, "all that was asked for is there");
-/// assert_eq!(body.finish().0, "cde");
+/// assert_eq!(body.finish().0.joined(), "cde");
 /// # Ok::<(), klstore_reader::transport::TransportError>(())
 /// ```
 #[derive(Debug)]
 pub struct BodyCollector {
-    chunks: Vec<Bytes>,
+    pieces: Vec<Bytes>,
+    /// Small chunks that are to become one piece.
+    small: Vec<Bytes>,
+    small_bytes: usize,
     kept: u64,
     received: u64,
     skip: u64,
@@ -146,7 +216,7 @@ impl BodyCollector {
             (_, 200..=299) => (0, None, request.limit),
             (_, _) => (0, Some(MAX_ERROR_BODY_BYTES), MAX_ERROR_BODY_BYTES),
         };
-        Self { chunks: Vec::new(), kept: 0, received: 0, skip, take, limit }
+        Self { pieces: Vec::new(), small: Vec::new(), small_bytes: 0, kept: 0, received: 0, skip, take, limit }
     }
 
     /// Takes the next chunk; `true` where no more is needed.
@@ -169,20 +239,31 @@ impl BodyCollector {
         if self.kept > self.limit {
             return Err(TransportError::TooLarge { limit: self.limit });
         }
-        if !chunk.is_empty() {
-            self.chunks.push(chunk);
+        if chunk.len() >= SMALL_CHUNK_BYTES {
+            self.join_small();
+            self.pieces.push(chunk);
+        } else if !chunk.is_empty() {
+            self.small_bytes += chunk.len();
+            self.small.push(chunk);
+            if self.small_bytes >= SMALL_CHUNK_BYTES {
+                self.join_small();
+            }
         }
         Ok(self.take == Some(0))
     }
 
     /// The body, and how many bytes came in all.
-    pub fn finish(mut self) -> (Bytes, u64) {
-        let body = match self.chunks.len() {
-            0 => Bytes::new(),
-            1 => self.chunks.swap_remove(0),
-            _ => self.chunks.concat().into(),
-        };
-        (body, self.received)
+    pub fn finish(mut self) -> (Body, u64) {
+        self.join_small();
+        (Body(self.pieces), self.received)
+    }
+
+    fn join_small(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(join(&self.small));
+            self.small.clear();
+            self.small_bytes = 0;
+        }
     }
 }
 
@@ -212,7 +293,8 @@ mod tests {
     fn an_error_document_is_cut() -> Result<(), TransportError> {
         let mut body = BodyCollector::new(&request(None, 1 << 20), 503);
         assert!(body.push(vec![b'x'; 1 << 17].into())?);
-        assert_eq!(body.finish(), (vec![b'x'; 64 << 10].into(), 1 << 17));
+        let (body, received) = body.finish();
+        assert_eq!((body.joined(), received), (vec![b'x'; 64 << 10].into(), 1 << 17));
         Ok(())
     }
 
@@ -226,7 +308,27 @@ mod tests {
                 break;
             }
         }
-        assert_eq!((chunks, body.finish()), (3, (Bytes::from("def"), 6)));
+        assert_eq!((chunks, body.finish()), (3, (Bytes::from("def").into(), 6)));
+        Ok(())
+    }
+
+    #[test]
+    fn large_chunks_stay_as_they_are_and_small_ones_are_gathered() -> Result<(), TransportError> {
+        let mut body = BodyCollector::new(&request(None, 1 << 20), 200);
+        let (large, mut sent) = (Bytes::from(vec![b'l'; SMALL_CHUNK_BYTES]), Vec::new());
+        for chunk in [&b"ab"[..], b"cd", &large[..], b"e", b"f", &large[1..], b"g"] {
+            let chunk = if chunk.len() == large.len() { large.clone() } else { Bytes::copy_from_slice(chunk) };
+            sent.extend_from_slice(&chunk);
+            body.push(chunk)?;
+        }
+        let (body, received) = body.finish();
+        let lengths: Vec<usize> = body.pieces().iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [4, SMALL_CHUNK_BYTES, SMALL_CHUNK_BYTES + 1, 1]);
+        assert_eq!(body.pieces()[1].as_ptr(), large.as_ptr(), "not copied");
+        assert_eq!((body.joined(), received, body.len()), (sent.clone().into(), sent.len() as u64, received));
+        for length in [0, 3, 4, 5, SMALL_CHUNK_BYTES + 4, SMALL_CHUNK_BYTES + 5, sent.len() + 9] {
+            assert_eq!(body.first(length as u64), sent[..length.min(sent.len())]);
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "all of this is part of tests: whatever is unexpected fails one")]
 
 pub mod conformance;
+pub mod embedded;
 pub mod explorer;
 pub mod harness;
 pub mod history;

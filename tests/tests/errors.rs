@@ -15,37 +15,16 @@ use http::StatusCode;
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::plan::InvalidInsertion;
 use klstore_format::wire::token::Token;
-use klstore_format::{Item, ItemFilter, IterationOrder, S3StoreConfig};
-use klstore_reader::{FollowStart, Polling, ReaderError, RetryPolicy, S3StoreReader, StoreReader};
-use klstore_s3_server::{Credential, Fault, Operation, Permission, RunningServer, Server, ServerBuilder, WrongRegion};
-use klstore_tests::conformance::{Outcome, Store};
+use klstore_format::{Item, ItemFilter, IterationOrder};
+use klstore_reader::{FollowStart, Polling, ReaderError, S3StoreReader, StoreReader};
+use klstore_s3_server::{Credential, Fault, Operation, Permission, RunningServer, ServerBuilder, WrongRegion};
+use klstore_tests::conformance::Outcome;
+use klstore_tests::embedded::{config, reader_of, server, values, writer_of};
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, SECRET_KEY};
 use klstore_writer::{Insertion, S3StoreWriter, StoreError, StoreWriter, WriterError};
 
 const KEYSPACE: &str = "flights";
 const KEY: &str = "N14228";
-
-fn server() -> ServerBuilder {
-    Server::builder().bucket(BUCKET).credential(Credential::new(ACCESS_KEY, SECRET_KEY))
-}
-
-fn config(server: &RunningServer) -> S3StoreConfig {
-    Store::new(server.endpoint()).config()
-}
-
-async fn reader_of(config: S3StoreConfig) -> S3StoreReader {
-    let policy = RetryPolicy { attempts: 2, base_delay: Duration::from_millis(1), ..RetryPolicy::default() };
-    S3StoreReader::builder(config).retry_policy(policy).build().await.unwrap()
-}
-
-async fn writer_of(config: S3StoreConfig) -> S3StoreWriter {
-    let policy = klstore_writer::RetryPolicy {
-        base_delay: Duration::from_millis(1),
-        deadline: Duration::from_secs(2),
-        ..klstore_writer::RetryPolicy::default()
-    };
-    S3StoreWriter::builder(config).retry_policy(policy).build().await.unwrap()
-}
 
 async fn append(writer: &S3StoreWriter, key: &str, values: &[&str]) {
     let batch = values.iter().map(|value| Insertion::new(value.to_string())).collect();
@@ -67,10 +46,6 @@ async fn page(reader: &S3StoreReader) -> Result<Vec<Item>, ReaderError> {
 
 async fn append_one(writer: &S3StoreWriter) -> WriterError {
     writer.append_list(KEYSPACE, KEY, vec![Insertion::new("four")]).await.unwrap_err()
-}
-
-fn values(items: &[Item]) -> Vec<String> {
-    items.iter().map(|item| String::from_utf8_lossy(&item.value).into_owned()).collect()
 }
 
 /// Prints the message; it must hold these words and no secret.

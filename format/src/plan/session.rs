@@ -55,7 +55,8 @@ impl Default for SessionOptions {
             block: BlockOptions::default(),
             carry_bytes: DEFAULT_CARRY_BYTES,
             carry_codec: Codec::Lz4,
-            recent_bytes: 256 << 10,
+            // As much as fills a complete segment by its size: less, and compactions GET what was just written.
+            recent_bytes: 1 << 20,
             compact_items_threshold: 1_000,
             compact_size_threshold: 1 << 20,
             compact_objects_threshold: 100,

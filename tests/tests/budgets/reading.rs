@@ -1,10 +1,14 @@
 //! What single pages and the metadata of a key take, for a reader that has nothing in its cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use klstore_format::limits::BLOCK_PLAIN_BYTES;
+use klstore_format::limits::{BLOCK_PLAIN_BYTES, MAX_IN_FLIGHT};
 use klstore_format::{ItemFilter, IterationOrder};
 use klstore_reader::StoreReader;
+use klstore_s3_server::{Fault, Gate, Operation};
 use klstore_tests::harness::{BUCKET, Harness, KEYSPACE};
 use klstore_tests::seeded;
 use klstore_writer::S3StoreConfig;
@@ -64,6 +68,53 @@ async fn the_newest_page_without_carry_takes_a_get_for_each_commit() {
         println!("newest page without carry over {commits} commits: {requests} (of {most}) requests");
         assert!(requests <= most);
     }
+}
+
+/// Every GET is held, and let go once no other comes: those held are then all that the reader has under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_page_without_carry_is_read_six_commits_at_a_time() {
+    const COMMITS: u64 = 25;
+    let harness = harness().await;
+    let config = S3StoreConfig { carry_bytes: 0, ..harness.config() };
+    let writer = harness.writer(config).build().await.expect("a writer");
+    for number in 0..COMMITS {
+        append(&writer, "six", number * 3..number * 3 + 3).await;
+    }
+    let held: Arc<Mutex<VecDeque<Gate>>> = Arc::default();
+    let hook = held.clone();
+    harness.server.faults().set(move |request| match request.operation {
+        Operation::GetObject => {
+            let gate = Gate::new();
+            hook.lock().expect("the gates").push_back(gate.clone());
+            Fault::Hold(gate)
+        }
+        _ => Fault::None,
+    });
+    let reader = cold_reader(&harness).await;
+    let size = COMMITS * 3;
+    let reading = page(&harness, &reader, "six", IterationOrder::Backwards, size, Start::End);
+    let most = AtomicUsize::new(0);
+    let letting_go = async {
+        loop {
+            // Longer than it takes a client to send what it has to send.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let mut held = held.lock().expect("the gates");
+            most.fetch_max(held.len(), Ordering::Relaxed);
+            // The last one: an answer that waits for those before it makes no room for more than one other.
+            if let Some(gate) = held.pop_back() {
+                gate.open();
+            }
+        }
+    };
+    let (page, spent) = tokio::select! {
+        read = reading => read,
+        () = letting_go => unreachable!("it has no end"),
+    };
+    harness.server.faults().clear();
+    assert_eq!(page.items, expected(IterationOrder::Backwards, size - 1, size));
+    assert_eq!(spent.counts.get, COMMITS);
+    println!("newest page without carry over {COMMITS} commits: {most:?} (of {MAX_IN_FLIGHT}) GETs at once");
+    assert_eq!(most.into_inner(), MAX_IN_FLIGHT);
 }
 
 /// A list to be read cold.
