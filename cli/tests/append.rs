@@ -12,7 +12,7 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use klstore_s3_server::{Fault, Operation};
 use rand::{RngExt, SeedableRng};
@@ -139,8 +139,7 @@ fn lines_that_trickle_are_appended_within_a_second_or_so() {
     let follow = ["read", "ks", "k", "--follow", "--output", "text"];
     let mut follower = spawn(store.command(&follow));
     let mut out = BufReader::new(follower.stdout.take().unwrap()).lines();
-    // Never a pause of 200 ms, for several seconds.
-    let begin = Instant::now();
+    // Never a pause of 200 ms, for six seconds.
     let feeding = thread::spawn(move || {
         for number in 0..100 {
             writeln!(stdin, "{number}").unwrap();
@@ -148,9 +147,7 @@ fn lines_that_trickle_are_appended_within_a_second_or_so() {
         }
     });
     assert_eq!(out.next().unwrap().unwrap(), "0");
-    let waited = begin.elapsed();
-    assert!(!feeding.is_finished(), "the first line was seen after {waited:?}");
-    println!("the first line was seen after {waited:?}");
+    assert!(!feeding.is_finished(), "the first line was seen only at the end");
     feeding.join().unwrap();
     let ran: Ran = child.wait_with_output().unwrap().into();
     assert_eq!(ran.succeeds().text(), "appended 100 items to 1 key\n");

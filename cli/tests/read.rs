@@ -10,14 +10,13 @@
 mod support;
 
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::{Ran, Store};
 
 #[test]
 fn a_list_is_read_since_and_until() {
     let store = Store::with_keyspace();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let now = jiff::Timestamp::now().as_millisecond();
     let minute = 60_000;
     // The one of 90 minutes ago comes late.
     let ages = [300, 200, 50, 90, 40, 1];

@@ -138,3 +138,19 @@ fn what_crashes_left_is_found_and_freed() {
     let verified = store.klstore(&["verify", "ks", "--json"]).succeeds().json();
     assert_eq!((&verified["orphan_count"], &verified["stubs"]), (&0.into(), &3.into()));
 }
+
+#[test]
+fn each_command_explains_itself() {
+    let store = Store::start();
+    for (name, part) in [
+        ("verify", "Exit code 0: everything is sound. 7: something is damaged"),
+        ("compact", "Merge the small commits"),
+        ("gc", "--dry-run"),
+        ("copy", "goes on where it was"),
+        ("export", "it gets a leading apostrophe"),
+    ] {
+        let help = store.klstore(&["help", name]).succeeds().text();
+        assert!(help.contains("Usage: klstore") && help.contains("Examples:"), "{name}");
+        assert!(help.contains(part), "{name}: {help}");
+    }
+}

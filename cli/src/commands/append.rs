@@ -49,6 +49,9 @@ Started again: with --nonce line the number of a line is its nonce, from 0 (of C
 row's, the header not counted). After whatever stop, the same command on the same input
 goes on where it was: what is there already is dropped as duplicate.
 
+Rejected lines (--on-error skip or dead-letter) do not change the exit code; the summary
+counts them. Dead letters are added to FILE as they were read, without the CSV header.
+
 Examples:
   echo 21.5 | klstore append sensors kitchen
   klstore append sensors kitchen --input readings.txt

@@ -252,7 +252,11 @@ impl<'a> Scrub<'a> {
                     self.contradiction(&name, "its items do not follow those before it");
                 }
                 match body.and_then(|body| self.commit(entry, &body)) {
-                    Some((header, items)) => self.items(&name, &entry.run, &header.own_blocks, &items),
+                    Some((header, items)) => {
+                        // Without a table a commit does not know the state before it, nor its block directory.
+                        let blocks = if header.table.is_empty() && !first { &[] } else { &header.own_blocks[..] };
+                        self.items(&name, &entry.run, blocks, &items);
+                    }
                     None => self.chain.skip(entry.run.after()),
                 }
             }
