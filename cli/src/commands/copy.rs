@@ -122,17 +122,17 @@ pub async fn run(arguments: &Arguments, source: &StoreArguments, output: &Output
 
 impl Destination {
     fn store(&self, source: &StoreArguments) -> StoreArguments {
-        let or = |to: &Option<String>, from: &Option<String>| to.clone().or_else(|| from.clone());
-        StoreArguments {
-            bucket: or(&self.to_bucket, &source.bucket),
-            endpoint: or(&self.to_endpoint, &source.endpoint),
-            object_prefix: or(&self.to_prefix, &source.object_prefix),
-            region: or(&self.to_region, &source.region),
-            path_style: self.to_path_style || source.path_style,
-            profile: or(&self.to_profile, &source.profile),
-            anonymous: false,
-            ..source.clone()
-        }
+        let mut store = source.clone();
+        let or = |to: &Option<String>, from: Option<String>| to.clone().or(from);
+        store.bucket = or(&self.to_bucket, store.bucket);
+        store.endpoint = or(&self.to_endpoint, store.endpoint);
+        store.object_prefix = or(&self.to_prefix, store.object_prefix);
+        store.region = or(&self.to_region, store.region);
+        store.path_style |= self.to_path_style;
+        store.profile = or(&self.to_profile, store.profile);
+        // Nobody writes to a bucket without keys.
+        store.anonymous = false;
+        store
     }
 }
 
