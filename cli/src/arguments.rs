@@ -35,14 +35,15 @@ Settings:
   shows what a file means. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are followed.
 
 Exit codes:
-  0  done; also where a pipe's reader has seen enough (`klstore read ... | head`)
+  0  done; also where a pipe's reader has seen enough (`klstore read ... | head`), and where
+     Ctrl-C ended `read --follow`
   1  failed for another reason, such as a file that cannot be read
   2  the command line or the input is wrong: correct it
   3  the bucket, keyspace or key does not exist
   4  the keyspace already exists
   5  no access, or a wrong setting: credentials, permission, region, clock, endpoint
   6  the store did not answer or is busy: try again
-  7  an object in the store is damaged, or of a newer version
+  7  an object in the store is damaged (so says `verify`, too), or of a newer version
 
 Output:
   Answers go to stdout, everything else to stderr. With --json each answer is one JSON
@@ -95,4 +96,9 @@ pub enum Command {
     Append(commands::append::Arguments),
     Page(commands::page::Arguments),
     Read(commands::read::Arguments),
+    Export(commands::export::Arguments),
+    Copy(commands::copy::Arguments),
+    Verify(commands::verify::Arguments),
+    Compact(commands::compact::Arguments),
+    Gc(commands::gc::Arguments),
 }

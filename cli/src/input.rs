@@ -1,8 +1,11 @@
-//! What `append` reads: lines, or NDJSON, one item after the other, each line bounded.
+//! What `append` reads: lines, NDJSON or CSV, one item after the other, each line bounded.
 
+mod csv;
+mod fields;
 mod ndjson;
+mod timestamp;
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead};
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -11,12 +14,19 @@ use klstore_format::limits::MAX_VALUE_BYTES;
 use klstore_format::plan::{InvalidInsertion, validate};
 use thiserror::Error;
 
+pub use csv::CsvRules;
+use csv::{Columns, CsvRows};
+pub use fields::Fields;
+pub use timestamp::{TimestampFormat, parse_timestamp};
+
 /// Bytes of the longest line of text: the largest value and its line end.
 const MAX_TEXT_LINE: u64 = MAX_VALUE_BYTES as u64 + 2;
 /// Bytes of the longest line of NDJSON: the largest value, each byte written as `\u0000`, and the other fields.
 const MAX_NDJSON_LINE: u64 = 6 * MAX_VALUE_BYTES as u64 + (64 << 10);
 /// A line buffer beyond this is not kept for the next line.
 const KEPT_BUFFER: usize = 1 << 20;
+/// How much of an endless line is taken at once while it is skipped.
+const SKIPPED_BYTES: u64 = 1 << 20;
 
 /// How the input is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,6 +35,8 @@ pub enum InputFormat {
     Lines,
     /// Each line is a JSON object, see the command's help
     Ndjson,
+    /// Each row is a value, see the command's help
+    Csv,
 }
 
 /// One item of the input.
@@ -37,6 +49,15 @@ pub struct InputItem {
     pub insertion: Insertion,
 }
 
+/// A line that cannot be appended.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Why; `None` for what follows of a line that is too long.
+    pub error: Option<InputError>,
+    /// It, as it was read, its end included.
+    pub raw: Vec<u8>,
+}
+
 /// Why a line cannot be appended.
 #[derive(Debug, Error)]
 #[error("line {line}: {problem}")]
@@ -44,6 +65,14 @@ pub struct InputError {
     /// The line's number, from 1.
     pub line: u64,
     pub problem: Problem,
+}
+
+impl InputError {
+    /// Whether nothing behind the line can be read either.
+    pub fn is_final(&self) -> bool {
+        use Problem as P;
+        matches!(self.problem, P::Read(_) | P::NoColumn { .. } | P::ColumnTwice { .. } | P::Header { .. })
+    }
 }
 
 /// What is wrong with a line.
@@ -65,10 +94,32 @@ pub enum Problem {
     NoKey,
     #[error("has the key `{key}`, but all lines go to the key given on the command line: leave one of them out")]
     TwoKeys { key: String },
+    #[error("has the nonce {nonce}, but --nonce line numbers the lines: leave one of them out")]
+    TwoNonces { nonce: u128 },
+    #[error("has no field `{field}`, or nothing in it")]
+    NoField { field: String },
+    #[error("its field `{field}` is neither text nor a number")]
+    FieldKind { field: String },
+    #[error("has {found} cells, the rows before have {expected}")]
+    CellCount { found: usize, expected: usize },
+    #[error("has more than {limit} cells")]
+    TooManyCells { limit: usize },
+    #[error("its cell {column} is not UTF-8: convert the file, for example with iconv")]
+    NotUtf8 { column: usize },
+    #[error("names the column `{column}` twice: rename one, or use --no-header and columns 1, 2, 3...")]
+    ColumnTwice { column: String },
+    #[error("has no column `{column}`; the columns are {columns}")]
+    NoColumn { column: String, columns: String },
+    #[error("cannot be used as header: it {reason}")]
+    Header { reason: String },
     #[error("the nonce {text} is no whole number from 0 to 2^128-2, as number or decimal string")]
     Nonce { text: String },
     #[error("the timestamp {text} is neither milliseconds since 1970 nor RFC 3339 such as 2013-01-01T10:15:00Z")]
     Timestamp { text: String },
+    #[error("the timestamp {text} is no count since 1970 that fits into the calendar")]
+    TimestampCount { text: String },
+    #[error("the timestamp {text} is not written as `{pattern}`")]
+    TimestampPattern { text: String, pattern: String },
     #[error("the value has {bytes} bytes, {limit} at most: split it, or store it elsewhere and append its name")]
     ValueTooLarge { bytes: usize, limit: usize },
     #[error("the timestamp {timestamp} is more than a day ahead of this machine's clock ({now}): correct one of them")]
@@ -85,70 +136,152 @@ impl From<serde_json::Error> for Problem {
 }
 
 /// What all lines have in common.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct InputRules {
     pub format: InputFormat,
     /// Whether each line names its key, or none does.
     pub keys_in_lines: bool,
+    /// Which fields of NDJSON or CSV hold what. Without any, NDJSON is of klstore's own form.
+    pub fields: Fields,
+    pub timestamps: TimestampFormat,
+    /// Whether a line's number, from 0, is its nonce (of CSV the row's, the header not counted).
+    pub numbered: bool,
+    pub csv: CsvRules,
     /// How far ahead of the clock timestamps may be, as the writer has it.
     pub max_future_skew_millis: Option<u64>,
 }
 
-/// The items of an input. It ends after the first error.
+/// The items of an input. After an error it goes on with the next line, unless nothing more can be read.
 pub struct InputReader<R, C> {
     input: R,
     rules: InputRules,
     /// Milliseconds since 1970.
     clock: C,
+    /// The last line that was read, from 1, and how many lines it has: a row of CSV may have several.
     line: u64,
-    buffer: Vec<u8>,
-    failed: bool,
+    height: u64,
+    /// Rows or lines before the current one, the header not counted.
+    number: u64,
+    /// The line, its end included.
+    raw: Vec<u8>,
+    rows: CsvRows,
+    columns: Option<Columns>,
+    /// Whether the rest of a line that is too long follows.
+    skipping: bool,
+    ended: bool,
 }
 
 impl<R: BufRead, C: Fn() -> i64> InputReader<R, C> {
     pub fn new(input: R, rules: InputRules, clock: C) -> Self {
-        Self { input, rules, clock, line: 0, buffer: Vec::new(), failed: false }
+        let rows = CsvRows::new(rules.csv);
+        let (line, height, number, raw) = (0, 1, 0, Vec::new());
+        Self { input, rules, clock, line, height, number, raw, rows, columns: None, skipping: false, ended: false }
     }
 
     fn next_item(&mut self) -> Result<Option<InputItem>, Problem> {
-        loop {
-            self.line += 1;
-            if !self.read_line()? {
-                return Ok(None);
-            }
-            // Editors leave empty lines between and after JSON objects; among lines of text they are values.
-            if self.rules.format == InputFormat::Lines || !self.buffer.trim_ascii().is_empty() {
-                break;
-            }
-        }
-        let (key, insertion) = match self.rules.format {
-            InputFormat::Lines => (None, Insertion::new(Bytes::copy_from_slice(&self.buffer))),
-            InputFormat::Ndjson => ndjson::parse(&self.buffer)?,
+        let read = match self.rules.format {
+            InputFormat::Lines => self.next_line()?,
+            InputFormat::Ndjson => self.next_json()?,
+            InputFormat::Csv => self.next_row()?,
         };
+        let Some((key, mut insertion)) = read else { return Ok(None) };
         match &key {
             Some(key) if !self.rules.keys_in_lines => return Err(Problem::TwoKeys { key: shortened(key) }),
             None if self.rules.keys_in_lines => return Err(Problem::NoKey),
             _ => {}
         }
+        if self.rules.numbered {
+            if let Some(nonce) = insertion.nonce {
+                return Err(Problem::TwoNonces { nonce });
+            }
+            insertion.nonce = Some(u128::from(self.number) - 1);
+        }
         self.check(&insertion)?;
         Ok(Some(InputItem { line: self.line, key, insertion }))
     }
 
-    /// Reads a line without its end into the buffer; whether there was one.
-    fn read_line(&mut self) -> Result<bool, Problem> {
-        self.buffer.clear();
-        self.buffer.shrink_to(KEPT_BUFFER);
-        let limit = match self.rules.format {
-            InputFormat::Lines => MAX_TEXT_LINE,
-            InputFormat::Ndjson => MAX_NDJSON_LINE,
-        };
-        let read = self.input.by_ref().take(limit).read_until(b'\n', &mut self.buffer)?;
-        if self.buffer.pop_if(|last| *last == b'\n').is_some() {
-            self.buffer.pop_if(|last| *last == b'\r');
-        } else if read as u64 == limit {
-            return Err(Problem::TooLong { limit });
+    fn next_line(&mut self) -> Result<Option<(Option<String>, Insertion)>, Problem> {
+        if !self.read_line(MAX_TEXT_LINE)? {
+            return Ok(None);
         }
-        Ok(read > 0)
+        Ok(Some((None, Insertion::new(Bytes::copy_from_slice(without_end(&self.raw))))))
+    }
+
+    fn next_json(&mut self) -> Result<Option<(Option<String>, Insertion)>, Problem> {
+        loop {
+            if !self.read_line(MAX_NDJSON_LINE)? {
+                return Ok(None);
+            }
+            // Editors leave empty lines between and after JSON objects; among lines of text they are values.
+            if !self.raw.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let line = without_end(&self.raw);
+        let InputRules { fields, timestamps, .. } = &self.rules;
+        let read = if fields.any() { fields.take_json(line, timestamps) } else { ndjson::parse(line, timestamps) };
+        read.map(Some)
+    }
+
+    fn next_row(&mut self) -> Result<Option<(Option<String>, Insertion)>, Problem> {
+        if self.columns.is_none() && self.rules.csv.header {
+            let Some(count) = self.read_row().map_err(in_header)? else { return Ok(None) };
+            self.number = 0;
+            let columns = Columns::of_header(&self.rows, count, &self.rules.fields).map_err(in_header)?;
+            self.columns = Some(columns);
+        }
+        let Some(count) = self.read_row()? else { return Ok(None) };
+        let fields = &self.rules.fields;
+        if self.columns.is_none() {
+            self.columns = Some(Columns::numbered(count, fields)?);
+        }
+        let Some(columns) = &self.columns else { return Ok(None) };
+        columns.take(&self.rows, count, fields, &self.rules.timestamps).map(Some)
+    }
+
+    fn read_row(&mut self) -> Result<Option<usize>, Problem> {
+        self.begin_line();
+        let read = self.rows.read_row(&mut self.input, &mut self.raw);
+        // Empty lines are no rows: they stand before this one.
+        let blank = self.raw.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n');
+        let blank = blank.count() as u64;
+        let ends = self.raw.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += blank;
+        self.height = ends.saturating_sub(blank).max(1);
+        if !matches!(read, Ok(None)) {
+            self.number += 1;
+        }
+        self.skipping = matches!(read, Err(Problem::TooLong { .. } | Problem::TooManyCells { .. }));
+        read
+    }
+
+    /// Reads a line with its end; whether there was one.
+    fn read_line(&mut self, limit: u64) -> Result<bool, Problem> {
+        self.begin_line();
+        let read = io::Read::take(self.input.by_ref(), limit).read_until(b'\n', &mut self.raw)?;
+        self.number += u64::from(read > 0);
+        self.skipping = read as u64 == limit && self.raw.last() != Some(&b'\n');
+        match self.skipping {
+            true => Err(Problem::TooLong { limit }),
+            false => Ok(read > 0),
+        }
+    }
+
+    fn begin_line(&mut self) {
+        self.line += self.height;
+        self.height = 1;
+        self.raw.clear();
+        self.raw.shrink_to(KEPT_BUFFER);
+    }
+
+    /// What follows of a line that is too long; `None` behind its end.
+    fn skip(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        let mut raw = self.rows.take_rest();
+        if raw.last() != Some(&b'\n') {
+            io::Read::take(self.input.by_ref(), SKIPPED_BYTES).read_until(b'\n', &mut raw)?;
+        }
+        self.skipping = raw.last().is_some_and(|last| *last != b'\n');
+        Ok(Some(raw).filter(|raw| !raw.is_empty()))
     }
 
     /// What the writer would refuse is refused here already, by its line.
@@ -162,37 +295,61 @@ impl<R: BufRead, C: Fn() -> i64> InputReader<R, C> {
     }
 }
 
-impl<R: Read, C> InputReader<BufReader<R>, C> {
-    /// Whether the next line can be read without waiting for the input.
-    pub fn has_next_line_at_hand(&self) -> bool {
-        self.input.buffer().contains(&b'\n')
-    }
-}
-
 impl<R: BufRead, C: Fn() -> i64> Iterator for InputReader<R, C> {
-    type Item = Result<InputItem, InputError>;
+    type Item = Result<InputItem, Rejected>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
+        if self.ended {
             return None;
         }
-        let item = self.next_item().map_err(|problem| InputError { line: self.line, problem });
-        self.failed = item.is_err();
-        item.transpose()
+        if self.skipping {
+            match self.skip() {
+                Ok(None) => {}
+                Ok(Some(raw)) => return Some(Err(Rejected { error: None, raw })),
+                Err(problem) => return Some(Err(self.rejected(problem))),
+            }
+        }
+        match self.next_item() {
+            Ok(item) => item.map(Ok),
+            Err(problem) => Some(Err(self.rejected(problem))),
+        }
     }
 }
 
-/// A moment: milliseconds since 1970, or RFC 3339.
+impl<R, C> InputReader<R, C> {
+    fn rejected(&mut self, problem: Problem) -> Rejected {
+        let error = InputError { line: self.line, problem };
+        self.ended = error.is_final();
+        Rejected { error: Some(error), raw: std::mem::take(&mut self.raw) }
+    }
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    match line.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => line,
+    }
+}
+
+/// Nothing can be read without a header.
+fn in_header(problem: Problem) -> Problem {
+    use Problem as P;
+    match problem {
+        P::Read(_) | P::NoColumn { .. } | P::ColumnTwice { .. } => problem,
+        problem => P::Header { reason: problem.to_string() },
+    }
+}
+
+/// A nonce in decimal digits.
 ///
 /// # Errors
-/// [`Problem::Timestamp`].
-pub fn parse_timestamp(text: &str) -> Result<i64, Problem> {
-    if let Ok(millis) = text.parse() {
-        return Ok(millis);
+/// [`Problem::Nonce`].
+fn parse_nonce(digits: &str) -> Result<u128, Problem> {
+    let bad = || Problem::Nonce { text: shortened(digits) };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad());
     }
-    let bad = || Problem::Timestamp { text: format!("`{}`", shortened(text)) };
-    let time: jiff::Timestamp = text.parse().map_err(|_| bad())?;
-    i64::try_from(time.as_nanosecond().div_euclid(1_000_000)).map_err(|_| bad())
+    digits.parse().map_err(|_| bad())
 }
 
 /// The beginning of a user's text, for a message.
@@ -205,93 +362,4 @@ fn shortened(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULES: InputRules =
-        InputRules { format: InputFormat::Lines, keys_in_lines: false, max_future_skew_millis: Some(10) };
-
-    fn read(rules: InputRules, input: &[u8]) -> Vec<Result<InputItem, InputError>> {
-        InputReader::new(input, rules, || 1_000).collect()
-    }
-
-    #[test]
-    fn lines_are_values_without_their_ends() {
-        let check = |input: &[u8], expected: &[&[u8]]| {
-            let items: Vec<_> =
-                read(RULES, input).into_iter().map(|item| item.expect("good").insertion.value).collect();
-            assert_eq!(items, expected, "{input:?}");
-        };
-        check(b"", &[]);
-        check(b"\n", &[b""]);
-        check(b"a\nb", &[b"a", b"b"]);
-        check(b"a\r\n\r\n\xff\rb\n", &[b"a", b"", b"\xff\rb"]);
-    }
-
-    #[test]
-    fn a_line_may_hold_the_largest_value_and_no_more() {
-        for (length, end, good) in [
-            (MAX_VALUE_BYTES, "\n", true),
-            (MAX_VALUE_BYTES, "", true),
-            (MAX_VALUE_BYTES + 1, "\n", false),
-            (MAX_VALUE_BYTES + 2, "", false),
-            (MAX_VALUE_BYTES + 9, "", false),
-        ] {
-            let mut input = vec![b'x'; length];
-            input.extend_from_slice(end.as_bytes());
-            let items = read(RULES, &input);
-            assert_eq!((items.len(), items[0].is_ok()), (1, good), "{length}");
-        }
-    }
-
-    #[test]
-    fn errors_name_their_line_and_end_the_input() {
-        let rules = InputRules { format: InputFormat::Ndjson, ..RULES };
-        let check = |bad: &str, expected: &str| {
-            let input = format!("{{\"value\":\"a\"}}\n\n{bad}\n{{\"value\":\"never\"}}\n");
-            let items = read(rules, input.as_bytes());
-            assert_eq!(items.len(), 2, "{bad}");
-            let message = items[1].as_ref().expect_err("bad").to_string();
-            assert!(message.starts_with("line 3: ") && message.contains(expected), "{message}");
-        };
-        check("{", "no object");
-        check("[]", "no object");
-        check("{}", "neither");
-        check(r#"{"value":"a","value_base64":"YQ=="}"#, "both");
-        check(r#"{"value_base64":"?"}"#, "not base64");
-        check(r#"{"value":1}"#, "no object");
-        check(r#"{"value":"a","tiemstamp":1}"#, "tiemstamp");
-        check(r#"{"value":"a","key":"k"}"#, "key `k`");
-        check(r#"{"value":"a","nonce":-1}"#, "nonce -1");
-        check(r#"{"value":"a","nonce":1e3}"#, "nonce 1e3");
-        check(r#"{"value":"a","nonce":"+1"}"#, "nonce");
-        check(r#"{"value":"a","nonce":"340282366920938463463374607431768211455"}"#, "2^128-2");
-        check(r#"{"value":"a","timestamp":"yesterday"}"#, "yesterday");
-        check(r#"{"value":"a","timestamp":1011}"#, "ahead");
-        check("{\"value\":\"\u{0}\"}", "no object");
-    }
-
-    #[test]
-    fn keys_stand_in_all_lines_or_in_none() {
-        let rules = InputRules { format: InputFormat::Ndjson, keys_in_lines: true, ..RULES };
-        let items = read(rules, b"{\"key\":\"k\",\"value\":\"a\"}\n{\"value\":\"a\"}");
-        assert_eq!(items[0].as_ref().expect("good").key.as_deref(), Some("k"));
-        assert!(items[1].as_ref().expect_err("bad").to_string().contains("no `key`"));
-    }
-
-    #[test]
-    fn moments_are_milliseconds_or_rfc_3339() {
-        for (text, millis) in [
-            ("-5", -5),
-            ("1357035300000", 1_357_035_300_000),
-            ("2013-01-01T10:15:00Z", 1_357_035_300_000),
-            ("2013-01-01T05:15:00.0009-05:00", 1_357_035_300_000),
-            ("1969-12-31T23:59:59.9999Z", -1),
-        ] {
-            assert_eq!(parse_timestamp(text).expect("good"), millis, "{text}");
-        }
-        for text in ["", "2013-01-01", "now", "99999999999999999999"] {
-            assert!(parse_timestamp(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

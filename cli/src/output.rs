@@ -110,6 +110,11 @@ pub fn count_text(count: u64) -> String {
     text
 }
 
+/// A count and what is counted, whose plural ends with an s.
+pub fn plural(count: u64, what: &str) -> String {
+    format!("{} {what}{}", count_text(count), if count == 1 { "" } else { "s" })
+}
+
 /// Bytes in the largest binary unit that keeps them above 1.
 pub fn bytes_text(bytes: u64) -> String {
     match bytes {

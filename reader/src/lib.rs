@@ -30,6 +30,7 @@ mod sign;
 mod store_reader;
 mod streams;
 pub mod transport;
+mod upkeep;
 mod xml;
 
 pub use builder::{DEFAULT_CACHE_BYTES, S3StoreReaderBuilder};
@@ -44,6 +45,7 @@ pub use follow::Polling;
 pub use http_transport::HttpTransport;
 pub use klstore_format::plan::follow::FollowStart;
 pub use klstore_format::plan::keys::{KeyList, KeyspaceList, UnreadableKeyspace};
+pub use klstore_format::plan::{Damage, DamageKind, Orphan, SweepReport, VerifyProgress, VerifyReport};
 pub use klstore_format::{
     Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats, S3StoreConfig,
 };

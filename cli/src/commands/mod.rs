@@ -1,14 +1,19 @@
 //! The commands, one file each.
 
 pub mod append;
+pub mod compact;
 pub mod config;
+pub mod copy;
 pub mod demo;
+pub mod export;
+pub mod gc;
 pub mod key;
 pub mod keyspace;
 pub mod page;
 pub mod read;
 pub mod s3;
 pub mod stat;
+pub mod verify;
 
 use crate::arguments::{Cli, Command};
 use crate::failure::Failure;
@@ -30,5 +35,10 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Append(arguments) => append::run(arguments, store, output).await,
         Command::Page(arguments) => page::run(&arguments, store).await,
         Command::Read(arguments) => read::run(arguments, store, output).await,
+        Command::Export(arguments) => export::run(arguments, store, output).await,
+        Command::Copy(arguments) => copy::run(&arguments, store, output).await,
+        Command::Verify(arguments) => verify::run(&arguments, store, output).await,
+        Command::Compact(arguments) => compact::run(&arguments, store, output).await,
+        Command::Gc(arguments) => gc::run(&arguments, store, output).await,
     }
 }

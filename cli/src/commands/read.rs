@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use futures::{StreamExt, TryStreamExt};
 use klstore_format::limits::DEFAULT_MAX_RESULTS;
-use klstore_format::{Item, ItemFilter};
+use klstore_format::{Item, ItemFilter, IterationOrder};
 use klstore_reader::{FollowStart, Polling, ReaderError, S3StoreReader, StoreReader, StoreReaderExt};
 
 use crate::failure::{Failure, Kind};
+use crate::moment::Moment;
 use crate::output::{ItemJson, Output, escaped, write_json_line};
 use crate::page_arguments::{Order, PageArguments};
 use crate::settings::StoreArguments;
@@ -29,11 +30,20 @@ const ITEMS_AT_ONCE: usize = 256;
 Examples:
   klstore read flights N14228 --output text | head
   klstore read flights N14228 --start-timestamp 2013-03-01T00:00:00Z --limit 100
+  klstore read sensors kitchen --since 1h
+  klstore read sensors kitchen --since 2013-03-01T00:00:00Z --until 2013-03-02T00:00:00Z
   klstore read sensors kitchen --follow
   klstore read sensors kitchen | klstore append archive kitchen --format ndjson")]
 pub struct Arguments {
     #[command(flatten)]
     page: PageArguments,
+    /// Begin at the first item of this time or later: a time ago (90s, 15m, 1h, 2d, 1w), RFC 3339, or milliseconds
+    /// since 1970
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true, conflicts_with_all = ["start_timestamp", "continuation"])]
+    since: Option<Moment>,
+    /// End before the first item after this time; with --order backwards begin there
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true, conflicts_with_all = ["start_timestamp", "continuation"])]
+    until: Option<Moment>,
     /// Items at most; all if not given
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -59,16 +69,31 @@ enum ItemFormat {
 }
 
 pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
-    let Arguments { page, limit, follow, output: format, with_key } = arguments;
+    let Arguments { mut page, since, until, limit, follow, output: format, with_key } = arguments;
     if output.json && format != ItemFormat::Ndjson {
         return Err(Failure::new(Kind::Usage, "--json is not possible with --output text or hex: leave one out"));
     }
     if follow && page.order == Order::Backwards {
         return Err(Failure::new(Kind::Usage, "--follow reads forwards only: leave out --order backwards"));
     }
+    let now = jiff::Timestamp::now().as_millisecond();
+    let [since, until] = [since, until].map(|moment| moment.map(|moment| moment.at(now)));
     let reader = store::reader(store).await?;
     let key = with_key.then(|| page.key.clone());
-    let mut sink = Sink { out: BufWriter::new(io::stdout()), format, key, terminal: output.terminal, left: limit };
+    let end = match page.order {
+        Order::Forwards => {
+            page.start.start_timestamp = since.or(page.start.start_timestamp);
+            until.map(End::After)
+        }
+        Order::Backwards => {
+            page.start.start_timestamp = until.or(page.start.start_timestamp);
+            match since {
+                Some(since) => Some(End::Below(first_offset_since(&reader, &page, since).await?)),
+                None => None,
+            }
+        }
+    };
+    let mut sink = Sink { out: BufWriter::new(io::stdout()), format, key, terminal: output.terminal, left: limit, end };
     // From here on, so that a Ctrl-C between two items is not lost.
     let stop = stop::requested()?;
     let reading = async {
@@ -84,6 +109,15 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
         done = reading => done,
         () = stop, if follow => Ok(()),
     }
+}
+
+/// The offset of the first item of this time or later; beyond all where there is none.
+/// Items need not be in order of time: none of them shows by itself on which side it lies.
+async fn first_offset_since(reader: &S3StoreReader, page: &PageArguments, since: i64) -> Result<u64, Failure> {
+    let PageArguments { keyspace, key, .. } = page;
+    let filter = ItemFilter { start_timestamp: Some(since), ..ItemFilter::default() };
+    let found = reader.read_page(keyspace, key, IterationOrder::Forwards, Some(1), Some(filter), None).await?;
+    Ok(found.items.first().map_or(u64::MAX, |item| item.offset))
 }
 
 /// The offset that the next item appended will have; 0 where the start is that of the list, and it does not matter.
@@ -174,6 +208,25 @@ struct Sink {
     key: Option<String>,
     terminal: bool,
     left: Option<u64>,
+    end: Option<End>,
+}
+
+/// Where reading ends before the list does.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// At the first item after this time.
+    After(i64),
+    /// At the first item below this offset.
+    Below(u64),
+}
+
+impl End {
+    fn is_reached(self, item: &Item) -> bool {
+        match self {
+            Self::After(timestamp) => item.timestamp > timestamp,
+            Self::Below(offset) => item.offset < offset,
+        }
+    }
 }
 
 impl Sink {
@@ -183,6 +236,9 @@ impl Sink {
 
     /// Writes an item, unless there were enough.
     fn add(&mut self, item: &Item) -> Result<(), Failure> {
+        if self.end.is_some_and(|end| end.is_reached(item)) {
+            self.left = Some(0);
+        }
         if self.is_done() {
             return Ok(());
         }

@@ -5,7 +5,8 @@ use klstore_format::KeyMetadata;
 use klstore_reader::StoreReader;
 use serde_json::json;
 
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
+use crate::keys::no_key;
 use crate::output::{Output, aligned, bytes_text, count_text, time_text};
 use crate::settings::StoreArguments;
 use crate::store;
@@ -25,8 +26,7 @@ pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output)
     let Arguments { keyspace, key } = arguments;
     let reader = store::reader(store).await?;
     let Some(known) = reader.read_key_metadata(keyspace, key).await? else {
-        return Err(Failure::new(Kind::NotFound, format!("key `{key}` does not exist in keyspace `{keyspace}`"))
-            .advice("the first append creates it; `klstore key ls` shows what is there"));
+        return Err(no_key(keyspace, key));
     };
     let json = json!({
         "keyspace": known.keyspace,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{Problem, parse_timestamp, shortened};
+use super::{Problem, TimestampFormat, parse_nonce, shortened};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ struct Line<'a> {
 }
 
 /// The key, where the line names one, and the item.
-pub fn parse(line: &[u8]) -> Result<(Option<String>, Insertion), Problem> {
+pub fn parse(line: &[u8], timestamps: &TimestampFormat) -> Result<(Option<String>, Insertion), Problem> {
     let line: Line<'_> = serde_json::from_slice(line)?;
     let value = match (line.value, line.value_base64) {
         (Some(text), None) => Bytes::from(text),
@@ -36,21 +36,19 @@ pub fn parse(line: &[u8]) -> Result<(Option<String>, Insertion), Problem> {
         (Some(_), Some(_)) => return Err(Problem::TwoValues),
     };
     let nonce = line.nonce.map(|raw| nonce(raw.get())).transpose()?;
-    let timestamp = line.timestamp.map(|raw| timestamp(raw.get())).transpose()?;
+    let timestamp = line.timestamp.map(|raw| timestamp(raw.get(), timestamps)).transpose()?;
     Ok((line.key, Insertion { value, nonce, timestamp }))
 }
 
 fn nonce(raw: &str) -> Result<u128, Problem> {
-    let bad = || Problem::Nonce { text: shortened(raw) };
-    let digits = unquoted(raw);
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(bad());
-    }
-    digits.parse().map_err(|_| bad())
+    parse_nonce(unquoted(raw)).map_err(|_| Problem::Nonce { text: shortened(raw) })
 }
 
-fn timestamp(raw: &str) -> Result<i64, Problem> {
-    parse_timestamp(unquoted(raw)).map_err(|_| Problem::Timestamp { text: shortened(raw) })
+fn timestamp(raw: &str, timestamps: &TimestampFormat) -> Result<i64, Problem> {
+    timestamps.parse(unquoted(raw)).map_err(|problem| match problem {
+        Problem::Timestamp { .. } => Problem::Timestamp { text: shortened(raw) },
+        problem => problem,
+    })
 }
 
 /// The text of a string without escapes, or of a number. Neither nonce nor timestamp needs an escape.
@@ -63,7 +61,7 @@ mod tests {
     use super::*;
 
     fn check(line: &str, key: Option<&str>, expected: Insertion) {
-        let (found, insertion) = parse(line.as_bytes()).expect("good");
+        let (found, insertion) = parse(line.as_bytes(), &TimestampFormat::Auto).expect("good");
         assert_eq!((found.as_deref(), insertion), (key, expected), "{line}");
     }
 

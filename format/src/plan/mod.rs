@@ -23,6 +23,7 @@ mod session;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod test_store;
+mod verify;
 
 pub use append::{AppendOutcome, Appended};
 pub use batch::{InvalidInsertion, insertion_size, split, validate};
@@ -32,7 +33,8 @@ pub use load::{Fetch, Snapshot};
 #[cfg(feature = "mutants")]
 pub use session::abandoned;
 pub use session::{Session, SessionOptions};
-pub use sweep::{SweepReport, sweep_commits, sweep_objects};
+pub use sweep::{SweepReport, sweep_commits, sweep_objects, without_writes};
+pub use verify::{Damage, DamageKind, Orphan, VerifyProgress, VerifyReport, verify};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::collect::Garbage;
 use super::load::{Fetch, Snapshot, load};
-use super::{Answer, ByteRange, Cache, Listed, Plan, Port, Request, collect, pages};
+use super::{Answer, ByteRange, Cache, Listed, Plan, Port, Request, Step, collect, pages};
 use crate::error::FormatError;
 use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_RESTARTS};
 use crate::names::ListName;
@@ -61,6 +61,27 @@ pub fn sweep_commits(list: ListName) -> Plan<Result<SweepReport, FormatError>> {
                 Some(last) if truncated => after = last.name.clone(),
                 _ => return Ok(report),
             }
+        }
+    })
+}
+
+/// The same plan as a rehearsal: what it would PUT and DELETE is answered as done, and not sent.
+pub fn without_writes<T: Send + 'static>(mut plan: Plan<T>) -> Plan<T> {
+    Plan::new(|port| async move {
+        let mut answers = Vec::new();
+        loop {
+            let requests = match plan.step(answers) {
+                Step::Send(requests) => requests,
+                Step::Done(output) => return output,
+            };
+            let is_read = |request: &Request| matches!(request, Request::List { .. } | Request::Get { .. });
+            let reads: Vec<bool> = requests.iter().map(is_read).collect();
+            let mut sent = port.send(requests.into_iter().filter(is_read).collect()).await.into_iter();
+            let answer = |read: &bool| match read {
+                true => sent.next().unwrap_or(Answer::Unknown),
+                false => Answer::Done { etag: None },
+            };
+            answers = reads.iter().map(answer).collect();
         }
     })
 }

@@ -9,7 +9,7 @@ use crate::wire::block::BlockOptions;
 use crate::wire::carried_block::CarriedBlock;
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry, Totals, encode_commit};
 use crate::wire::compression::Codec;
-use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
+use crate::wire::head::{Handover, HeadPage, IndexEntry, LeafReference, Source};
 use crate::wire::identity::{CommitIdentity, ObjectId, SessionId};
 use crate::wire::keyspace::KeyspaceObject;
 use crate::wire::leaf::LeafPage;
@@ -157,8 +157,8 @@ impl Layout {
             store.objects.insert(list.index_page(id), body);
         }
         let id = ObjectId { x: covered, id: u128::from(self.generation) };
-        let head =
-            HeadPage { list: hash, id, before, leaves, open: entries, ledger_pages: Vec::new(), handovers: Vec::new() };
+        let handovers = vec![Handover { seq: 0, session: SessionId(u128::from(self.generation) + 1) }];
+        let head = HeadPage { list: hash, id, before, leaves, open: entries, ledger_pages: Vec::new(), handovers };
         let body = head.encode().unwrap();
         let length = body.len() as u64;
         store.objects.insert(list.index_page(id), body);

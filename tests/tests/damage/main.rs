@@ -8,6 +8,8 @@
     reason = "a test stops at whatever it does not expect"
 )]
 
+mod verified;
+
 use std::ops::Range;
 use std::time::Duration;
 

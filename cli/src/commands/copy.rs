@@ -1,0 +1,251 @@
+//! `klstore copy`: lists from one store to another, item by item, with their offsets.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use futures::TryStreamExt;
+use futures::future::try_join_all;
+use indicatif::{ProgressBar, ProgressStyle};
+use klstore_format::{Insertion, Item, ItemFilter, IterationOrder};
+use klstore_reader::{S3StoreReader, StoreReader, StoreReaderExt};
+use klstore_writer::{S3StoreWriter, StoreWriter, WriterError};
+use serde_json::json;
+
+use crate::failure::{Failure, Kind};
+use crate::keys::keys_of;
+use crate::output::{Output, plural};
+use crate::settings::StoreArguments;
+use crate::store;
+
+/// Copy a list, or all lists of a keyspace, to another bucket, store or keyspace
+///
+/// Items keep their offsets, timestamps and nonces. A copy that was interrupted goes on where it was when it is started
+/// again, after a check that the last item at the destination is the source's; what was added to the source since is
+/// copied too. Nobody else may append to the lists at the destination meanwhile.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The destination is the source's store, or that of --to-config, but for what the other --to
+options change. Both are accessed with the same credentials unless --to-config or
+--to-profile names others. The keyspace is created at the destination if it does not exist.
+
+A list that was trimmed begins at an offset above 0, which a copy cannot keep: such a list
+is refused (use `klstore read | klstore append`, which numbers from 0), unless the
+destination already has its items up to there.
+
+Examples:
+  klstore copy flights --to-bucket backup
+  klstore copy flights N14228 --to-keyspace flights-2013
+  klstore copy flights --to-endpoint http://127.0.0.1:9000 --to-bucket local --to-path-style")]
+pub struct Arguments {
+    /// Keyspace at the source
+    keyspace: String,
+    /// Key of the list; all lists of the keyspace if not given
+    key: Option<String>,
+    #[command(flatten)]
+    to: Destination,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Destination")]
+struct Destination {
+    /// Configuration file of the destination, instead of the source's store
+    #[arg(long, value_name = "FILE")]
+    to_config: Option<PathBuf>,
+    /// Bucket
+    #[arg(long, value_name = "BUCKET")]
+    to_bucket: Option<String>,
+    /// Keyspace, if it is to have another name
+    #[arg(long, value_name = "KEYSPACE")]
+    to_keyspace: Option<String>,
+    /// URL of an S3-compatible store
+    #[arg(long, value_name = "URL")]
+    to_endpoint: Option<String>,
+    /// What all object names begin with
+    #[arg(long, value_name = "PREFIX")]
+    to_prefix: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "REGION")]
+    to_region: Option<String>,
+    /// Put the bucket into the URL's path
+    #[arg(long)]
+    to_path_style: bool,
+    /// Profile of ~/.aws to take credentials from
+    #[arg(long, value_name = "PROFILE")]
+    to_profile: Option<String>,
+}
+
+pub async fn run(arguments: &Arguments, source: &StoreArguments, output: &Output) -> Result<(), Failure> {
+    let Arguments { keyspace, key, to } = arguments;
+    let destination = to.store(source);
+    let to_keyspace = to.to_keyspace.as_deref().unwrap_or(keyspace);
+    let (from, mut into) = (store::config(source).await?, store::config(&destination).await?);
+    let place = |config: &klstore_format::S3StoreConfig| {
+        let prefix = config.object_prefix.trim_end_matches('/').to_owned();
+        (config.bucket_name.clone(), config.endpoint.clone(), prefix)
+    };
+    if place(&from) == place(&into) && to_keyspace == keyspace {
+        return Err(Failure::new(Kind::Usage, "source and destination are the same lists")
+            .advice("name another --to-config, --to-bucket, --to-endpoint, --to-prefix or --to-keyspace"));
+    }
+    // What one store took is not refused by the other.
+    into.max_future_skew_millis = None;
+    let reader = S3StoreReader::new(from).await?;
+    let copier = Copier {
+        reader: &reader,
+        keyspace,
+        writer: S3StoreWriter::new(into.clone()).await?,
+        to_reader: S3StoreReader::new(into).await?,
+        to_keyspace,
+        bar: progress_bar(),
+    };
+    let (mut lists, mut items) = (0u64, 0u64);
+    let mut keys = keys_of(&reader, keyspace, key.as_deref());
+    loop {
+        let some = keys.some().await?;
+        if lists == 0 {
+            // Only now: the source is there.
+            copier.create_keyspace().await?;
+        }
+        if some.is_empty() {
+            break;
+        }
+        copier.bar.set_message(format!("{} copied", plural(lists, "list")));
+        let done = json!({ "keyspace": keyspace, "to_keyspace": to_keyspace, "lists": lists, "items": items });
+        let copied = try_join_all(some.iter().map(|key| copier.copy(key))).await;
+        let copied = copied.map_err(|failure| failure.after(done))?;
+        lists += copied.len() as u64;
+        items += copied.iter().sum::<u64>();
+    }
+    copier.writer.close().await?;
+    copier.bar.finish_and_clear();
+    let json = json!({ "keyspace": keyspace, "to_keyspace": to_keyspace, "lists": lists, "items": items });
+    output.answer(&json, &format!("copied {} of {}", plural(items, "item"), plural(lists, "list")))
+}
+
+impl Destination {
+    fn store(&self, source: &StoreArguments) -> StoreArguments {
+        let mut store = match &self.to_config {
+            Some(file) => StoreArguments { config: Some(file.clone()), ..StoreArguments::default() },
+            None => source.clone(),
+        };
+        let or = |to: &Option<String>, from: Option<String>| to.clone().or(from);
+        store.bucket = or(&self.to_bucket, store.bucket);
+        store.endpoint = or(&self.to_endpoint, store.endpoint);
+        store.object_prefix = or(&self.to_prefix, store.object_prefix);
+        store.region = or(&self.to_region, store.region);
+        store.path_style = self.to_path_style.then_some(true).or(store.path_style);
+        store.profile = or(&self.to_profile, store.profile);
+        if self.to_config.is_none() {
+            // Nobody writes to a bucket without keys.
+            store.anonymous = Some(false);
+        }
+        store
+    }
+}
+
+struct Copier<'a> {
+    reader: &'a S3StoreReader,
+    keyspace: &'a str,
+    writer: S3StoreWriter,
+    to_reader: S3StoreReader,
+    to_keyspace: &'a str,
+    bar: ProgressBar,
+}
+
+impl Copier<'_> {
+    async fn create_keyspace(&self) -> Result<(), Failure> {
+        match self.writer.create_keyspace(self.to_keyspace).await {
+            Ok(_) | Err(WriterError::KeyspaceAlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Copies one list from where the destination ends, and counts the items.
+    async fn copy(&self, key: &str) -> Result<u64, Failure> {
+        let Some(known) = self.reader.read_key_metadata(self.keyspace, key).await? else { return Ok(0) };
+        let there = self.to_reader.read_key_metadata(self.to_keyspace, key).await?;
+        let begin = there.map_or(0, |there| there.next_offset);
+        if begin > known.next_offset {
+            return Err(differs(key, &format!("the destination has {begin} items, the source {}", known.next_offset)));
+        }
+        if known.first_offset > begin || (known.first_offset == begin && begin > 0 && begin < known.next_offset) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("key `{key}`: the source begins at offset {}, which a copy cannot keep", known.first_offset),
+            )
+            .advice(format!(
+                "its items up to there were trimmed; `klstore read {} {key} | klstore append ... --format ndjson` copies \
+                 the others, numbered from 0",
+                self.keyspace
+            )));
+        }
+        if let Some(last) = begin.checked_sub(1).filter(|last| *last >= known.first_offset) {
+            self.check_last(key, last).await?;
+        }
+        self.copy_from(key, begin).await
+    }
+
+    /// Whether both have the same item at the end of the destination.
+    async fn check_last(&self, key: &str, offset: u64) -> Result<(), Failure> {
+        let item_at = async |reader: &S3StoreReader, keyspace: &str| {
+            let filter = ItemFilter { start_offset: Some(offset), ..ItemFilter::default() };
+            let page = reader.read_page(keyspace, key, IterationOrder::Forwards, Some(1), Some(filter), None).await?;
+            Ok::<Option<Item>, Failure>(page.items.into_iter().next())
+        };
+        let source = item_at(self.reader, self.keyspace).await?;
+        // One that was trimmed at the destination cannot be compared.
+        match item_at(&self.to_reader, self.to_keyspace).await? {
+            Some(there) if source.as_ref() != Some(&there) => {
+                Err(differs(key, &format!("the items at offset {offset} are not the same")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn copy_from(&self, key: &str, begin: u64) -> Result<u64, Failure> {
+        let filter = ItemFilter { start_offset: Some(begin), ..ItemFilter::default() };
+        let pages = self.reader.pages(self.keyspace, key, IterationOrder::Forwards, None, Some(filter), None);
+        let mut pages = std::pin::pin!(pages);
+        let mut next = begin;
+        while let Some(page) = pages.try_next().await? {
+            let count = page.items.len() as u64;
+            if count == 0 {
+                continue;
+            }
+            if page.items.first().is_some_and(|item| item.offset != next) {
+                return Err(differs(key, &format!("the source was trimmed beyond offset {next} meanwhile")));
+            }
+            let insertions = page.items.into_iter().map(|item| Insertion {
+                value: item.value,
+                nonce: item.nonce,
+                timestamp: Some(item.timestamp),
+            });
+            let appended = self.writer.append_list(self.to_keyspace, key, insertions.collect()).await?.await?;
+            if (appended.first_offset, appended.appended_count) != (Some(next), count) {
+                return Err(differs(key, &format!("somebody else appended at the destination after offset {next}")));
+            }
+            next += count;
+            self.bar.inc(count);
+        }
+        Ok(next - begin)
+    }
+}
+
+fn differs(key: &str, what: &str) -> Failure {
+    Failure::new(Kind::Failed, format!("key `{key}`: {what}: it is no copy of this list"))
+        .advice("copy to another keyspace or prefix with --to-keyspace or --to-prefix")
+}
+
+fn progress_bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {human_pos} items, {per_sec}  {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
