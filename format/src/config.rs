@@ -76,6 +76,12 @@ pub struct S3StoreConfig {
     pub compact_objects_threshold: u64,
     /// How far ahead of the writer's clock a timestamp may be, in milliseconds; any where it is `None`.
     pub max_future_skew_millis: Option<u64>,
+    /// A writer trims what is older: milliseconds before its clock. All stays where it is `None`.
+    pub retention_max_age_millis: Option<u64>,
+    /// A writer trims all but so many items, the newest. All stay where it is `None`.
+    pub retention_max_items: Option<u64>,
+    /// A writer trims all but the newest items of so many value bytes together. All stay where it is `None`.
+    pub retention_max_bytes: Option<u64>,
     /// Stored bytes of earlier items that a small commit repeats, so that a reader finds the newest page in one object.
     pub carry_bytes: usize,
     /// How items are compressed.
@@ -105,6 +111,9 @@ impl Default for S3StoreConfig {
             compact_size_threshold: 1 << 20,
             compact_objects_threshold: 100,
             max_future_skew_millis: Some(24 * 60 * 60 * 1_000),
+            retention_max_age_millis: None,
+            retention_max_items: None,
+            retention_max_bytes: None,
             carry_bytes: DEFAULT_CARRY_BYTES,
             codec: Codec::default(),
             checksums: Checksums::default(),
@@ -190,6 +199,9 @@ impl S3StoreConfig {
             ("compact_size_threshold", self.compact_size_threshold, 1, u64::MAX),
             ("compact_objects_threshold", self.compact_objects_threshold, 1, MAX_TABLE_ENTRIES as u64),
             ("carry_bytes", self.carry_bytes as u64, 0, MAX_CARRY_BYTES as u64),
+            ("retention_max_age_millis", self.retention_max_age_millis.unwrap_or(u64::MAX), 1, u64::MAX),
+            ("retention_max_items", self.retention_max_items.unwrap_or(u64::MAX), 1, u64::MAX),
+            ("retention_max_bytes", self.retention_max_bytes.unwrap_or(u64::MAX), 1, u64::MAX),
         ];
         for (setting, value, least, most) in limits {
             if !(least..=most).contains(&value) {
@@ -236,6 +248,9 @@ impl fmt::Debug for S3StoreConfig {
             .field("compact_size_threshold", &self.compact_size_threshold)
             .field("compact_objects_threshold", &self.compact_objects_threshold)
             .field("max_future_skew_millis", &self.max_future_skew_millis)
+            .field("retention_max_age_millis", &self.retention_max_age_millis)
+            .field("retention_max_items", &self.retention_max_items)
+            .field("retention_max_bytes", &self.retention_max_bytes)
             .field("carry_bytes", &self.carry_bytes)
             .field("codec", &self.codec)
             .field("checksums", &self.checksums)
@@ -341,7 +356,7 @@ mod tests {
         assert_eq!(refused(|config| config.use_default_credentials = false), ConfigError::NoCredentials);
         let both = refused(|config| (config.anonymous, config.profile) = (true, some("dev")));
         assert_eq!(both, ConfigError::AnonymousWithCredentials);
-        let changes: [fn(&mut S3StoreConfig); 7] = [
+        let changes: [fn(&mut S3StoreConfig); 10] = [
             |config| config.default_max_results = 0,
             |config| config.max_cached_keys = 0,
             |config| config.compact_items_threshold = 0,
@@ -349,6 +364,9 @@ mod tests {
             |config| config.compact_objects_threshold = 0,
             |config| config.compact_objects_threshold = 251,
             |config| config.carry_bytes = usize::MAX,
+            |config| config.retention_max_age_millis = Some(0),
+            |config| config.retention_max_items = Some(0),
+            |config| config.retention_max_bytes = Some(0),
         ];
         for change in changes {
             assert!(matches!(refused(change), ConfigError::OutOfRange { .. }));

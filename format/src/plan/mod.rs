@@ -15,24 +15,29 @@ mod follow_tests;
 mod index_draft;
 pub mod keys;
 mod ledger;
+mod live;
 mod load;
 pub mod metadata;
 mod pages;
 pub mod read;
+mod retention;
 mod session;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod test_store;
+mod trim;
 
 pub use append::{AppendOutcome, Appended};
 pub use batch::{InvalidInsertion, split, validate};
 pub use collect::{Garbage, collect};
 pub use compact::{Compaction, Prepared};
 pub use load::{Fetch, Snapshot};
+pub use retention::Retention;
 #[cfg(feature = "mutants")]
 pub use session::abandoned;
 pub use session::{Session, SessionOptions};
 pub use sweep::{SweepReport, sweep_commits, sweep_objects};
+pub use trim::{TrimOutcome, TrimTo, Trimmed};
 
 use std::future::Future;
 use std::pin::Pin;
