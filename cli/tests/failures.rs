@@ -184,6 +184,12 @@ fn an_unreachable_store_is_unavailable() {
     let error = ran.fails(6, &[&endpoint]).json_error();
     assert_eq!(error["error"]["kind"], "unavailable");
     assert!(error["error"]["advice"].as_str().unwrap().contains("try again"));
+
+    let append = command(&endpoint, &["append", "ks", "k"]);
+    let mut child = support::spawn(append);
+    child.stdin.take().unwrap().write_all(b"value\n").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    ran.fails(6, &[&endpoint, "Nothing was written: try again", "check --endpoint and the network"]);
 }
 
 #[test]
@@ -196,5 +202,32 @@ fn a_damaged_object_is_named() {
     let mut body = object.body.to_vec();
     body[20] ^= 0xff;
     objects.put(support::BUCKET, &name, body.into(), object.metadata, &Precondition::None).unwrap();
-    store.klstore(&["page", "ks", "k"]).fails(7, &[&name, "corrupt"]);
+    for arguments in [&["page", "ks", "k"][..], &["append", "ks", "k"]] {
+        let ran = store.klstore_reading(arguments, "another\n");
+        ran.fails(7, &[&name, "corrupt", "keep the object as it is and report it; other lists are not affected"]);
+    }
+    assert_eq!(objects.keys(support::BUCKET, "ks/lists/k/log/").unwrap(), [name]);
+}
+
+#[test]
+fn a_damaged_keyspace_is_named_and_the_others_are_listed() {
+    let store = Store::with_keyspace();
+    for keyspace in ["a", "z"] {
+        store.klstore(&["keyspace", "create", keyspace]).succeeds();
+    }
+    let put = |body: &'static [u8]| {
+        let objects = store.server.store();
+        let object = objects.get(support::BUCKET, "ks/keyspace.json", ByteRange::All).unwrap();
+        let body = bytes::Bytes::from_static(body);
+        objects.put(support::BUCKET, "ks/keyspace.json", body, object.metadata, &Precondition::None).unwrap();
+    };
+    for damaged in [&b""[..], b"{}"] {
+        put(damaged);
+        let listed = store.klstore(&["keyspace", "ls"]);
+        assert_eq!((listed.code, listed.text().as_str()), (Some(7), "a\nz\n"), "{}", listed.err);
+        for part in ["keyspace `ks`: object `ks/keyspace.json` is corrupt", "all other keyspaces are listed"] {
+            assert!(listed.err.contains(part), "{}", listed.err);
+        }
+        store.klstore(&["page", "ks", "k"]).fails(7, &["ks/keyspace.json", "corrupt"]);
+    }
 }

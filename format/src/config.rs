@@ -6,12 +6,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::error::NameError;
+pub use crate::limits::MAX_CARRY_BYTES;
 use crate::limits::{DEFAULT_CARRY_BYTES, DEFAULT_MAX_RESULTS, MAX_PAGE_ITEMS, MAX_TABLE_ENTRIES};
 use crate::names::Prefix;
 use crate::wire::compression::Codec;
-
-/// The longest tail carry that may be set: 1 MiB.
-pub const MAX_CARRY_BYTES: usize = 1 << 20;
 
 /// When requests carry a checksum of their body beside the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -24,14 +24,20 @@ pub const MAX_LEDGER_ENTRIES: usize = 8_192;
 pub const MAX_LEDGER_PAGES: usize = 1 << 16;
 /// Bytes of an index page (head, leaf or ledger).
 pub const MAX_PAGE_BYTES: u64 = 64 << 20;
+/// Bytes of a segment's longest header: the directory of the largest number of blocks.
+pub const MAX_SEGMENT_HEADER_BYTES: usize = 256 << 10;
 /// Blocks of one segment or commit.
 pub const MAX_BLOCKS: usize = 1 << 12;
 /// Plain bytes that a block is filled to. A larger value has a block of its own.
 pub const BLOCK_PLAIN_BYTES: usize = 32 << 10;
 /// Plain bytes of the largest block: one value of the largest size and its columns.
 pub const MAX_BLOCK_PLAIN_BYTES: usize = MAX_VALUE_BYTES + 1_024;
+/// Items of the largest block: bounds what a small, well compressed one makes a reader allocate.
+pub const MAX_BLOCK_ITEMS: u32 = 1 << 16;
 /// Bytes of the largest segment.
 pub const MAX_SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes of the longest `keyspace.json`.
+pub const MAX_KEYSPACE_OBJECT_BYTES: usize = 64 << 10;
 /// Bytes of a key or keyspace once escaped (file-backed servers stop there).
 pub const MAX_NAME_BYTES: usize = 255;
 /// Bytes of an object prefix, its final `/` included: the longest object name then stays below S3's 1,024.
@@ -46,6 +52,8 @@ pub const MAX_PAGE_ITEMS: u64 = 1_000_000;
 pub const DEFAULT_MAX_RESULTS: u64 = 1_000;
 /// Bytes of tail carry in a commit where nothing else is said.
 pub const DEFAULT_CARRY_BYTES: usize = 32 << 10;
+/// The longest tail carry that may be set: 1 MiB.
+pub const MAX_CARRY_BYTES: usize = 1 << 20;
 /// Requests that one plan may have under way at once.
 pub const MAX_IN_FLIGHT: usize = 6;
 /// How often a plan starts over from Load because the list moved under it.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use klstore_format::Item;
+use klstore_format::names::KeyspaceName;
 use klstore_format::wire::block::decode_blocks;
 use klstore_format::wire::commit::CommitHeader;
 use klstore_format::wire::head::{HeadPage, IndexEntry};
@@ -111,8 +112,8 @@ fn the_ledger_has_every_handover() {
 #[test]
 fn the_keyspace_and_the_tokens_are_read() {
     let list = list::name();
-    let name = list.keyspace_object();
-    let keyspace = KeyspaceObject::decode(&read(&name), &name).unwrap();
+    let (keyspace, name) = (KeyspaceName::new(list.keyspace()).unwrap(), list.keyspace_object());
+    let keyspace = KeyspaceObject::decode(&read(&name), &keyspace, &name).unwrap();
     assert_eq!((keyspace.keyspace.as_str(), keyspace.created_timestamp), ("flights", 1_357_000_000_000));
 
     let segment = read(&leaf().entries[0].name(&list));

@@ -43,7 +43,7 @@ pub use error::ReaderError;
 pub use follow::Polling;
 pub use http_transport::HttpTransport;
 pub use klstore_format::plan::follow::FollowStart;
-pub use klstore_format::plan::keys::{KeyList, KeyspaceList};
+pub use klstore_format::plan::keys::{KeyList, KeyspaceList, UnreadableKeyspace};
 pub use klstore_format::{
     Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats, S3StoreConfig,
 };

@@ -142,7 +142,7 @@ impl StoreReader for S3StoreReader {
     ) -> Result<KeyspaceList, ReaderError> {
         let max_size = names_at_most(max_size)?;
         let plan = keys::list_keyspaces(self.0.prefix.clone(), continuation, max_size);
-        Ok(self.run(plan, &mut ListStats::default()).await??)
+        self.run(plan, &mut ListStats::default()).await
     }
 
     async fn list_keys(

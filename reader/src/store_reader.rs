@@ -47,11 +47,12 @@ pub trait StoreReader: MaybeSend + MaybeSync {
     ) -> Result<ItemList, ReaderError>;
 
     /// Lists keyspaces, `max_size` (1,000 where it is `None`) at most, after the one that a former answer's
-    /// continuation names. There may be fewer although more follow.
+    /// continuation names. There may be fewer although more follow. A keyspace whose object is damaged, or was written
+    /// by a newer release, is in `unreadable`, and does not keep the others from being listed.
     ///
     /// # Errors
     ///
-    /// [`ReaderError::Corrupt`] and [`ReaderError::UnsupportedVersion`] where a keyspace's object is not usable.
+    /// Those of the store.
     async fn list_keyspaces(
         &self,
         max_size: Option<u32>,

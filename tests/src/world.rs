@@ -31,7 +31,7 @@ impl World {
     pub fn with_keyspace() -> Self {
         let mut world = Self::default();
         let keyspace = KeyspaceName::new("keyspace").expect("a name");
-        world.put(list().keyspace_object(), KeyspaceObject::encode(&keyspace, NOW));
+        world.put(list().keyspace_object(), KeyspaceObject::encode(&keyspace, NOW, 1));
         world
     }
 

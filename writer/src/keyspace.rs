@@ -50,7 +50,8 @@ impl Keyspaces {
     }
 
     async fn open(&self, driver: &Driver, keyspace: &str) -> Result<(), WriterError> {
-        let object = keyspace_object(&self.prefix, &KeyspaceName::new(keyspace)?);
+        let name = KeyspaceName::new(keyspace)?;
+        let object = keyspace_object(&self.prefix, &name);
         let plan = Plan::new({
             let object = object.clone();
             |port| async move { read(&port, &object).await }
@@ -58,7 +59,7 @@ impl Keyspaces {
         let Some(body) = run(driver, keyspace, plan).await? else {
             return Err(WriterError::KeyspaceNotFound { keyspace: keyspace.to_owned() });
         };
-        KeyspaceObject::decode(&body, &object)?;
+        KeyspaceObject::decode(&body, &name, &object)?;
         let probe = || self.probe(driver, keyspace, object, body);
         self.probed.get_or_try_init(probe).await.copied()
     }
@@ -90,10 +91,10 @@ impl Keyspaces {
     ) -> Result<CreatedKeyspace, WriterError> {
         let name = KeyspaceName::new(keyspace)?;
         let object = keyspace_object(&self.prefix, &name);
-        let body = KeyspaceObject::encode(&name, now);
+        let body = KeyspaceObject::encode(&name, now, driver.random.next());
         let plan = Plan::new({
             let (object, body) = (object.clone(), body.clone());
-            |port| async move { create_keyspace(&port, &object, &body).await }
+            |port| async move { create_keyspace(&port, &name, &object, &body).await }
         });
         if !run(driver, keyspace, plan).await?? {
             return Err(WriterError::KeyspaceAlreadyExists { keyspace: keyspace.to_owned() });
@@ -143,10 +144,11 @@ async fn create(port: &Port, object: &str, body: &Bytes) -> Created {
 }
 
 /// Whether this call created the keyspace. It is looked for first: a store that ignores the condition would
-/// overwrite it before the probe finds out.
-async fn create_keyspace(port: &Port, object: &str, body: &Bytes) -> Result<bool, FormatError> {
+/// overwrite it before the probe finds out. No other creator's `body` is the same, so that after a lost answer it shows
+/// whose the object is.
+async fn create_keyspace(port: &Port, name: &KeyspaceName, object: &str, body: &Bytes) -> Result<bool, FormatError> {
     if let Some(existing) = read(port, object).await {
-        KeyspaceObject::decode(&existing, object)?;
+        KeyspaceObject::decode(&existing, name, object)?;
         return Ok(false);
     }
     let outcome = create(port, object, body).await;

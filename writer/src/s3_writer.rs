@@ -12,7 +12,7 @@ use klstore_format::plan::{
     validate,
 };
 use klstore_format::wire::identity::SessionId;
-use klstore_format::{FormatError, Insertion, S3StoreConfig};
+use klstore_format::{CorruptObject, FormatError, Insertion, S3StoreConfig};
 
 use crate::background::{Background, run_collection, run_compaction};
 use crate::builder::S3StoreWriterBuilder;
@@ -121,11 +121,12 @@ impl S3StoreWriter {
     /// [`WriterError::KeyspaceNotFound`]; [`WriterError::Contended`] where other writers kept coming in between.
     pub async fn compact(&self, keyspace: &str, key: &str) -> Result<bool, WriterError> {
         let mut lease = self.lease(keyspace, key).await?;
+        let mut missing = None;
         for _ in 0..MAX_ROUNDS {
             let session = self.session(&mut lease).await?;
             let prepared = session.has_prepared();
             lease.state.session = Some(session);
-            if !prepared && !self.prepare(&mut lease).await? {
+            if !prepared && !self.prepare(&mut lease, &mut missing).await? {
                 return Ok(false);
             }
             if self.publish(&mut lease).await? {
@@ -215,6 +216,7 @@ impl S3StoreWriter {
     ) -> Result<(std::ops::Range<u64>, u64), WriterError> {
         let list = lease.list().clone();
         let offered = insertions.len() as u64;
+        let mut missing = None;
         for _ in 0..MAX_ROUNDS {
             let session = self.session(lease).await?;
             let (session, outcome) = self.run(&list, session.append(insertions, now)).await?;
@@ -233,7 +235,7 @@ impl S3StoreWriter {
                 }
                 AppendOutcome::AwaitsCompaction { insertions: refused } => {
                     insertions = refused;
-                    self.prepare(lease).await?;
+                    self.prepare(lease, &mut missing).await?;
                 }
             }
         }
@@ -280,8 +282,9 @@ impl S3StoreWriter {
 
     /// Prepares an index now, by the compaction under way or by one of its own. `false`: there is nothing to cover.
     ///
-    /// Where the list has moved on, the session is dropped, so that the next one loads anew.
-    async fn prepare(&self, lease: &mut Lease) -> Result<bool, WriterError> {
+    /// Where the list has moved on, the session is dropped, so that the next one loads anew. `missing` is the object
+    /// that showed it in the round before: if the newest commit that was loaded since still refers to it, it is lost.
+    async fn prepare(&self, lease: &mut Lease, missing: &mut Option<String>) -> Result<bool, WriterError> {
         let limit = self.shared.driver.policy.deadline;
         if lease.state.compaction.is_some() {
             let deadline = self.shared.driver.clock.sleep(limit);
@@ -306,8 +309,13 @@ impl S3StoreWriter {
                 session.accept(prepared);
                 Ok(true)
             }
-            Compaction::GaveUp { .. } => {
+            Compaction::GaveUp { object } => {
                 lease.state.session = None;
+                if missing.as_ref() == Some(&object) {
+                    let reason = "it is missing, empty or another object, though the newest commit refers to it";
+                    return Err(CorruptObject { object, reason }.into());
+                }
+                *missing = Some(object);
                 Ok(true)
             }
             Compaction::NothingToDo => Ok(false),

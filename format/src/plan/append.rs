@@ -26,7 +26,8 @@ pub enum AppendOutcome {
     Appended(Appended),
     /// The table or the header is full: nothing was sent. Compact, accept what it prepared and append again.
     AwaitsCompaction {
-        /// What was to be appended.
+        /// What was to be appended, without the duplicates that were dropped from it already: who counts them compares
+        /// with what was offered first.
         insertions: Vec<Insertion>,
     },
 }

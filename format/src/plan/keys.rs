@@ -1,6 +1,6 @@
 //! Listing keyspaces and keys: `LIST delimiter=/`, with the names unescaped.
 
-use super::metadata::{get_keyspace, parse_keyspace};
+use super::metadata::{get_keyspace, parse_keyspace, read_existing};
 use super::{Answer, Plan, Port, Request};
 use crate::error::FormatError;
 use crate::item::KeyspaceMetadata;
@@ -15,8 +15,19 @@ const MAX_LISTED: u32 = 1_000;
 pub struct KeyspaceList {
     /// The keyspaces, in order of their names as escaped and followed by `/`.
     pub keyspaces: Vec<KeyspaceMetadata>,
+    /// Those among them whose `keyspace.json` this release cannot read: damaged ones and newer ones.
+    pub unreadable: Vec<UnreadableKeyspace>,
     /// Where more follow: the name to start after.
     pub continuation: Option<String>,
+}
+
+/// A keyspace that exists, but of which nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableKeyspace {
+    /// Its name, from the name of its object.
+    pub keyspace: String,
+    /// What is wrong with which object, and what to do.
+    pub error: FormatError,
 }
 
 /// Some of the keys of a keyspace.
@@ -29,28 +40,28 @@ pub struct KeyList {
 }
 
 /// Lists up to `max` keyspaces (1,000 at most) after the name `start_after`. What has no `keyspace.json` is left out, so
-/// that there may be fewer although more follow.
-///
-/// # Errors
-/// [`FormatError::Corrupt`], [`FormatError::UnsupportedVersion`] and the like where a keyspace's object is not usable.
-pub fn list_keyspaces(
-    prefix: Prefix,
-    start_after: Option<String>,
-    max: u32,
-) -> Plan<Result<KeyspaceList, FormatError>> {
+/// that there may be fewer although more follow. What cannot be read is named, and does not keep the others from being
+/// listed.
+pub fn list_keyspaces(prefix: Prefix, start_after: Option<String>, max: u32) -> Plan<KeyspaceList> {
     Plan::new(|port| async move {
         let folder = prefix.as_str().to_owned();
         let listed = list_folders(&port, &folder, folder.clone(), start_after.as_deref(), max).await;
         let names: Vec<KeyspaceName> = listed.names.iter().filter_map(|name| KeyspaceName::new(name).ok()).collect();
-        let mut keyspaces = Vec::new();
+        let mut list = KeyspaceList { continuation: listed.continuation, ..KeyspaceList::default() };
         for some in names.chunks(MAX_IN_FLIGHT) {
             let objects: Vec<String> = some.iter().map(|keyspace| keyspace_object(&prefix, keyspace)).collect();
             let answers = port.send(objects.iter().cloned().map(get_keyspace).collect()).await;
-            for (object, answer) in objects.iter().zip(answers) {
-                keyspaces.extend(parse_keyspace(answer, object)?);
+            for ((keyspace, object), answer) in some.iter().zip(&objects).zip(answers) {
+                match parse_keyspace(&port, answer, keyspace, object).await {
+                    Ok(found) => list.keyspaces.extend(found),
+                    Err(error) => {
+                        let keyspace = keyspace.as_str().to_owned();
+                        list.unreadable.push(UnreadableKeyspace { keyspace, error });
+                    }
+                }
             }
         }
-        Ok(KeyspaceList { keyspaces, continuation: listed.continuation })
+        list
     })
 }
 
@@ -85,11 +96,7 @@ pub fn list_keys(
             }
         }
         if list.keys.is_empty() && list.continuation.is_none() {
-            let object = keyspace_object(&prefix, &keyspace);
-            let answer = port.send_one(get_keyspace(object.clone())).await;
-            if parse_keyspace(answer, &object)?.is_none() {
-                return Err(FormatError::KeyspaceNotFound { keyspace: keyspace.as_str().to_owned() });
-            }
+            read_existing(&port, &keyspace, &keyspace_object(&prefix, &keyspace)).await?;
         }
         Ok(list)
     })

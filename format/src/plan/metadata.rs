@@ -41,20 +41,26 @@ pub fn read_key_metadata(list: ListName) -> Plan<Result<Option<KeyMetadata>, For
 pub fn read_keyspace_metadata(prefix: Prefix, keyspace: KeyspaceName) -> Plan<Result<KeyspaceMetadata, FormatError>> {
     Plan::new(|port| async move {
         let object = keyspace_object(&prefix, &keyspace);
-        let answer = port.send_one(get_keyspace(object.clone())).await;
-        parse_keyspace(answer, &object)?
-            .ok_or_else(|| FormatError::KeyspaceNotFound { keyspace: keyspace.as_str().to_owned() })
+        read_existing(&port, &keyspace, &object).await
     })
 }
 
 /// Says that the keyspace of a list that has no commits does not exist, if so.
 pub(super) async fn require_keyspace(port: &Port, list: &ListName) -> Result<(), FormatError> {
-    let object = list.keyspace_object();
-    let answer = port.send_one(get_keyspace(object.clone())).await;
-    match parse_keyspace(answer, &object)? {
-        Some(_) => Ok(()),
-        None => Err(FormatError::KeyspaceNotFound { keyspace: list.keyspace().to_owned() }),
-    }
+    let keyspace = KeyspaceName::new(list.keyspace())?;
+    read_existing(port, &keyspace, &list.keyspace_object()).await.map(drop)
+}
+
+/// The keyspace whose object is `object`, which must exist.
+pub(super) async fn read_existing(
+    port: &Port,
+    keyspace: &KeyspaceName,
+    object: &str,
+) -> Result<KeyspaceMetadata, FormatError> {
+    let answer = port.send_one(get_keyspace(object.to_owned())).await;
+    parse_keyspace(port, answer, keyspace, object)
+        .await?
+        .ok_or_else(|| FormatError::KeyspaceNotFound { keyspace: keyspace.as_str().to_owned() })
 }
 
 /// The GET of a keyspace's object.
@@ -65,10 +71,20 @@ pub(super) fn get_keyspace(name: String) -> Request {
     Request::Get { name, range: Some(range), cache: Cache::Reload }
 }
 
-/// The keyspace in an answer; `None` where there is none.
-pub(super) fn parse_keyspace(answer: Answer, object: &str) -> Result<Option<KeyspaceMetadata>, FormatError> {
+/// The keyspace in an answer to [`get_keyspace`]; `None` where there is none.
+pub(super) async fn parse_keyspace(
+    port: &Port,
+    mut answer: Answer,
+    keyspace: &KeyspaceName,
+    object: &str,
+) -> Result<Option<KeyspaceMetadata>, FormatError> {
+    if !matches!(answer, Answer::Got(_)) {
+        // No part of an empty object exists either, and a damaged keyspace is not to be taken for a missing one.
+        let whole = Request::Get { name: object.to_owned(), range: None, cache: Cache::Reload };
+        answer = port.send_one(whole).await;
+    }
     match answer {
-        Answer::Got(got) => KeyspaceObject::decode(&got.body, object).map(Some),
+        Answer::Got(got) => KeyspaceObject::decode(&got.body, keyspace, object).map(Some),
         _ => Ok(None),
     }
 }

@@ -9,6 +9,7 @@ use crate::error::FormatError;
 use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_RESTARTS};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
+use crate::wire::Malformed;
 use crate::wire::commit::CommitHeader;
 use crate::wire::head::{IndexEntry, Source};
 use crate::wire::identity::ObjectId;
@@ -174,37 +175,50 @@ impl Reachable {
 }
 
 /// Loads, and reads what the newest commit refers to. A missing page means that it was replaced meanwhile: start over
-/// from Load, having sent nothing (rules 10 and 11).
+/// from Load, having sent nothing (rules 10 and 11). What a second Load refers to all the same is lost.
 async fn load_reachable(port: &Port, list: &ListName) -> Result<Option<(Snapshot, Reachable)>, FormatError> {
+    let mut missing = None;
     for _ in 0..MAX_RESTARTS {
         let Some(snapshot) = load(port, list, Fetch::Header).await? else { return Ok(None) };
-        if let Some(reachable) = reachable_from(port, list, &snapshot.header).await? {
-            return Ok(Some((snapshot, reachable)));
+        match reachable_from(port, list, &snapshot.header).await? {
+            Pages::Read(reachable) => return Ok(Some((snapshot, reachable))),
+            Pages::Missing(page) if missing == Some(page) => {
+                let reason = "it is missing or empty, though the newest commit refers to it";
+                return Err(Malformed::Corrupt(reason).of(&list.index_page(page)));
+            }
+            Pages::Missing(page) => missing = Some(page),
         }
     }
     Err(FormatError::Contended { list: list.to_string(), attempts: MAX_RESTARTS })
 }
 
-/// `None` where a page on the way is gone.
-async fn reachable_from(port: &Port, list: &ListName, newest: &CommitHeader) -> Result<Option<Reachable>, FormatError> {
+/// What became of reading the index.
+enum Pages {
+    Read(Reachable),
+    /// This page is gone.
+    Missing(ObjectId),
+}
+
+async fn reachable_from(port: &Port, list: &ListName, newest: &CommitHeader) -> Result<Pages, FormatError> {
     let mut reachable = Reachable::default();
-    let Some(index) = newest.index else { return Ok(Some(reachable)) };
+    let Some(index) = newest.index else { return Ok(Pages::Read(reachable)) };
     reachable.pages.insert(index.id);
     let Some(head) = pages::head(port, list, index).await? else {
-        return Ok((!rules::kept(Rule::SweepMissingPage)).then_some(reachable));
+        let kept = rules::kept(Rule::SweepMissingPage);
+        return Ok(if kept { Pages::Missing(index.id) } else { Pages::Read(reachable) });
     };
     reachable.add(&head.open);
     reachable.pages.extend(head.ledger_pages.iter().map(|page| page.id));
     if !rules::kept(Rule::SweepReachesLeaves) {
-        return Ok(Some(reachable));
+        return Ok(Pages::Read(reachable));
     }
     for leaf in &head.leaves {
         reachable.pages.insert(leaf.id);
         match pages::leaf(port, list, leaf).await? {
             Some(page) => reachable.add(&page.entries),
-            None if rules::kept(Rule::SweepMissingPage) => return Ok(None),
+            None if rules::kept(Rule::SweepMissingPage) => return Ok(Pages::Missing(leaf.id)),
             None => {}
         }
     }
-    Ok(Some(reachable))
+    Ok(Pages::Read(reachable))
 }

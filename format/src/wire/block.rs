@@ -10,10 +10,9 @@ use super::cursor::{Reader, Write};
 use super::identity::BlockOwner;
 use super::run::Run;
 use crate::item::Item;
+pub use crate::limits::MAX_BLOCK_ITEMS;
 use crate::limits::{BLOCK_PLAIN_BYTES, MAX_BLOCK_PLAIN_BYTES, MAX_SEGMENT_BYTES};
 
-/// Items of the largest block: bounds what a small, well compressed one makes a reader allocate.
-pub const MAX_BLOCK_ITEMS: u32 = 1 << 16;
 /// Bytes of a frame around its payload.
 pub const FRAME_BYTES: usize = 37;
 /// Bytes of the longest frame.

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use super::preamble::FORMAT_VERSION;
 use crate::error::{CorruptObject, FormatError};
 use crate::item::KeyspaceMetadata;
+pub use crate::limits::MAX_KEYSPACE_OBJECT_BYTES;
 use crate::names::KeyspaceName;
 
 /// The only layout there is.
 const LAYOUT: &str = "list";
-/// Bytes of the longest keyspace object.
-pub const MAX_KEYSPACE_OBJECT_BYTES: usize = 64 << 10;
+/// Digits of an id: 128 bits in lower-case hex.
+const ID_DIGITS: usize = 32;
 
 /// `keyspace.json`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,27 +24,32 @@ pub struct KeyspaceObject {
     pub keyspace: String,
     /// When it was created, in milliseconds since 1970.
     pub created_timestamp: i64,
+    /// 128 random bits in lower-case hex: makes the object its creator's own, who may have to find out after a lost
+    /// answer whose it is.
+    pub id: String,
 }
 
 impl KeyspaceObject {
-    /// The object for a new keyspace, created at this many milliseconds since 1970.
-    pub fn encode(keyspace: &KeyspaceName, created_timestamp: i64) -> Bytes {
+    /// The object for a new keyspace, created at this many milliseconds since 1970. `id` is a number that no other
+    /// creator draws.
+    pub fn encode(keyspace: &KeyspaceName, created_timestamp: i64, id: u128) -> Bytes {
         // A `Value` cannot fail to serialise, a struct could as far as the types say.
         let object = serde_json::json!({
             "format_version": FORMAT_VERSION,
             "layout": LAYOUT,
             "keyspace": keyspace.as_str(),
             "created_timestamp": created_timestamp,
+            "id": format!("{id:032x}"),
         });
         format!("{object}\n").into()
     }
 
-    /// Reads the object of this name.
+    /// Reads `object`, which is that of `keyspace`.
     ///
     /// # Errors
-    /// [`FormatError::Corrupt`] where it is not such an object, [`FormatError::UnsupportedVersion`] and
+    /// [`FormatError::Corrupt`] where it is not such an object or another keyspace's, [`FormatError::UnsupportedVersion`] and
     /// [`FormatError::UnsupportedLayout`] where it was made by something newer.
-    pub fn decode(bytes: &[u8], object: &str) -> Result<KeyspaceMetadata, FormatError> {
+    pub fn decode(bytes: &[u8], keyspace: &KeyspaceName, object: &str) -> Result<KeyspaceMetadata, FormatError> {
         let corrupt = |reason| FormatError::from(CorruptObject { object: object.to_owned(), reason });
         if bytes.len() > MAX_KEYSPACE_OBJECT_BYTES {
             return Err(corrupt("it is longer than the format allows"));
@@ -67,6 +73,12 @@ impl KeyspaceObject {
                 layout: read.layout.chars().take(64).collect(),
             });
         }
+        if read.keyspace != keyspace.as_str() {
+            return Err(corrupt("it is that of another keyspace"));
+        }
+        if read.id.len() != ID_DIGITS || !read.id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(corrupt("its id is not 32 lower-case hexadecimal digits"));
+        }
         Ok(KeyspaceMetadata {
             keyspace: read.keyspace,
             created_timestamp: read.created_timestamp,
@@ -89,24 +101,43 @@ mod tests {
     #[test]
     fn a_keyspace_comes_back() {
         let name = KeyspaceName::new("flüge \"2013\"").unwrap();
-        let bytes = KeyspaceObject::encode(&name, -5);
-        let read = KeyspaceObject::decode(&bytes, NAME).unwrap();
+        let bytes = KeyspaceObject::encode(&name, -5, 0xab);
+        let read = KeyspaceObject::decode(&bytes, &name, NAME).unwrap();
         assert_eq!(read.keyspace, name.as_str());
         assert_eq!((read.created_timestamp, read.format_version), (-5, 1));
+        assert_ne!(bytes, KeyspaceObject::encode(&name, -5, 0xac), "another creator's is another");
     }
 
     #[test]
     fn what_is_newer_or_not_a_keyspace_is_refused() {
+        let name = KeyspaceName::new("flights").unwrap();
+        let decode = |bytes: &[u8]| KeyspaceObject::decode(bytes, &name, NAME);
         let newer = br#"{"format_version":2,"shape":"unheard of"}"#;
-        let error = KeyspaceObject::decode(newer, NAME).unwrap_err();
+        let error = decode(newer).unwrap_err();
         assert!(matches!(error, FormatError::UnsupportedVersion { found: 2, supported: 1, .. }), "{error}");
-        let map = br#"{"format_version":1,"layout":"map","keyspace":"a","created_timestamp":0}"#;
-        let error = KeyspaceObject::decode(map, NAME).unwrap_err();
+        let map = br#"{"format_version":1,"layout":"map","keyspace":"a","created_timestamp":0,"id":""}"#;
+        let error = decode(map).unwrap_err();
         assert!(matches!(&error, FormatError::UnsupportedLayout { layout, .. } if layout == "map"), "{error}");
         let long = vec![b' '; MAX_KEYSPACE_OBJECT_BYTES + 1];
         for corrupt in [&b""[..], b"{}", b"[]", b"\xff", br#"{"format_version":0}"#, br#"{"format_version":1}"#, &long]
         {
-            assert!(matches!(KeyspaceObject::decode(corrupt, NAME), Err(FormatError::Corrupt(_))));
+            assert!(matches!(decode(corrupt), Err(FormatError::Corrupt(_))));
+        }
+    }
+
+    #[test]
+    fn a_name_and_an_id_that_are_not_its_own_are_refused() {
+        let name = KeyspaceName::new("flights").unwrap();
+        let whole = String::from_utf8(KeyspaceObject::encode(&name, 7, u128::MAX - 1).to_vec()).unwrap();
+        let id = "fffffffffffffffffffffffffffffffe";
+        let without = whole.replace(&format!(r#""id":"{id}","#), "");
+        let longer = "f".repeat(33);
+        let changed =
+            ["", &id[1..], &longer, &id.to_uppercase(), &id.replace('e', "g")].map(|bad| whole.replace(id, bad));
+        for corrupt in changed.into_iter().chain([without, whole.replace("flights", "trains")]) {
+            assert_ne!(corrupt, whole);
+            let decoded = KeyspaceObject::decode(corrupt.as_bytes(), &name, NAME);
+            assert!(matches!(decoded, Err(FormatError::Corrupt(_))), "{corrupt}");
         }
     }
 }

@@ -12,9 +12,7 @@ use super::identity::{BlockOwner, ListHash, ObjectId};
 use super::preamble::{Header, HeaderWriter, Kind};
 use super::run::Run;
 use crate::item::Item;
-
-/// Bytes of the longest header: the directory of the largest number of blocks.
-pub const MAX_SEGMENT_HEADER_BYTES: usize = 256 << 10;
+pub use crate::limits::MAX_SEGMENT_HEADER_BYTES;
 
 const IDENTITY: u16 = 1;
 const ITEMS: u16 = 2;

@@ -32,6 +32,8 @@ use klstore_format::wire::token::{NewestCommit, Place, Token};
 
 pub const SESSION_A: SessionId = SessionId(0xa0a1a2a3_a4a5a6a7_a8a9aaab_acadaeaf);
 pub const SESSION_B: SessionId = SessionId(0xb0b1b2b3_b4b5b6b7_b8b9babb_bcbdbebf);
+/// What makes the keyspace's object its creator's own.
+const KEYSPACE_ID: u128 = 0x00010203_04050607_08090a0b_0c0d0e0f;
 /// The commit whose bytes depend on the version of the Zstandard library.
 pub const ZSTD_COMMIT: u64 = 2;
 
@@ -75,7 +77,7 @@ pub fn objects(zstd_commit: Option<Bytes>) -> BTreeMap<String, Bytes> {
     let (list, items) = (name(), items());
     let mut objects = BTreeMap::new();
     let keyspace = KeyspaceName::new(list.keyspace()).unwrap();
-    objects.insert(list.keyspace_object(), KeyspaceObject::encode(&keyspace, 1_357_000_000_000));
+    objects.insert(list.keyspace_object(), KeyspaceObject::encode(&keyspace, 1_357_000_000_000, KEYSPACE_ID));
 
     let mut writer = Writer { list: list.clone(), items: items.clone(), newest: None, table_from: 0, index: None };
     let commit0 = writer.commit(SESSION_A, 0, 0..3, 0..0, Codec::None);

@@ -62,7 +62,7 @@ pub fn prefix() -> Prefix {
 
 pub fn create_keyspace(server: &RunningServer, keyspace: &str) {
     let name = KeyspaceName::new(keyspace).expect("a keyspace");
-    put(server, &keyspace_object(&prefix(), &name), KeyspaceObject::encode(&name, CREATED));
+    put(server, &keyspace_object(&prefix(), &name), KeyspaceObject::encode(&name, CREATED, 1));
 }
 
 pub fn put(server: &RunningServer, name: &str, body: Bytes) {

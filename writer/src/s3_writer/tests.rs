@@ -126,6 +126,20 @@ async fn a_keyspace_whose_creation_got_no_answer_is_still_ones_own() {
 }
 
 #[tokio::test]
+async fn of_two_creators_in_one_millisecond_that_got_no_answer_one_has_created_the_keyspace() {
+    let bench = bench(|builder| builder).await;
+    let rival = another(&bench.store, |builder| builder.clock(Arc::new(bench.clock.clone()))).await;
+    bench.store.fail(2, Fault::LoseAnswer, |request| matches!(request, Request::Put { .. }));
+    let (one, two) = tokio::join!(bench.writer.create_keyspace("other"), rival.create_keyspace("other"));
+    let creations = bench.store.take_requests();
+    assert!(kinds(&creations).starts_with("GGPP"), "both looked before either created it: {}", kinds(&creations));
+    for outcome in [&one, &two] {
+        assert!(matches!(outcome, Ok(_) | Err(WriterError::KeyspaceAlreadyExists { .. })), "{outcome:?}");
+    }
+    assert_eq!((one.is_ok(), two.is_ok()), (true, false));
+}
+
+#[tokio::test]
 async fn a_store_that_ignores_the_condition_is_refused() {
     let store = Arc::new(MemoryStore::default());
     store.fail(usize::MAX, Fault::IgnoreCondition, |_| true);

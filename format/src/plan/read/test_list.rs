@@ -42,7 +42,7 @@ pub(crate) fn list_name() -> ListName {
 pub(crate) fn create_keyspace(store: &mut TestStore) {
     let keyspace = KeyspaceName::new("space").unwrap();
     let name = keyspace_object(&Prefix::new("").unwrap(), &keyspace);
-    store.objects.insert(name, KeyspaceObject::encode(&keyspace, 7));
+    store.objects.insert(name, KeyspaceObject::encode(&keyspace, 7, 1));
 }
 
 impl Layout {
