@@ -82,11 +82,12 @@ pub enum Command {
     /// Create and list keyspaces
     #[command(subcommand)]
     Keyspace(commands::keyspace::Command),
-    /// List the keys of a keyspace
+    /// List the keys of a keyspace, delete one
     #[command(subcommand)]
     Key(commands::key::Command),
     Stat(commands::stat::Arguments),
     Append(commands::append::Arguments),
     Page(commands::page::Arguments),
     Read(commands::read::Arguments),
+    Trim(commands::trim::Arguments),
 }

@@ -10,7 +10,7 @@ use crate::keyspace::CreatedKeyspace;
 use crate::receipt::Appended;
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
-use crate::{Insertion, S3StoreConfig, SweepReport, WriterError};
+use crate::{Insertion, S3StoreConfig, SweepReport, TrimTo, Trimmed, WriterError};
 
 /// [`S3StoreWriter`](crate::S3StoreWriter) with calls that block. Clones share everything and may be used from
 /// several threads at once; background work goes on between calls on one thread of its own.
@@ -106,6 +106,24 @@ impl S3StoreWriter {
     /// As there.
     pub fn compact(&self, keyspace: &str, key: &str) -> Result<bool, WriterError> {
         self.runtime.wait_for(self.writer.compact(keyspace, key))
+    }
+
+    /// See [`trim`](crate::S3StoreWriter::trim).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn trim(&self, keyspace: &str, key: &str, to: TrimTo) -> Result<Trimmed, WriterError> {
+        self.runtime.wait_for(self.writer.trim(keyspace, key, to))
+    }
+
+    /// See [`delete_key`](crate::S3StoreWriter::delete_key).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn delete_key(&self, keyspace: &str, key: &str) -> Result<Trimmed, WriterError> {
+        self.runtime.wait_for(self.writer.delete_key(keyspace, key))
     }
 
     /// See [`sweep`](crate::S3StoreWriter::sweep).

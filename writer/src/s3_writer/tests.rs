@@ -387,7 +387,7 @@ async fn a_duty_cycle_compacts_idle_lists_and_then_lets_them_rest() {
     assert_eq!(bench.writer.duty_cycle().await.unwrap(), DutyReport::default());
     bench.clock.sleep(Duration::from_secs(600)).await;
     let report = bench.writer.duty_cycle().await.unwrap();
-    assert_eq!(report, DutyReport { compacted_count: 1, published_count: 1 });
+    assert_eq!(report, DutyReport { compacted_count: 1, published_count: 1, trimmed_count: 0 });
     bench.clock.sleep(Duration::from_secs(6_000)).await;
     bench.store.take_requests();
     assert_eq!(bench.writer.duty_cycle().await.unwrap(), DutyReport::default());
