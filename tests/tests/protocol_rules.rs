@@ -1,7 +1,5 @@
 //! Every row of 'what breaks without each rule' in docs/PROTOCOL.md: a schedule that holds with all rules on and is
 //! violated with the row's rule switched off. The plans are the real ones; only the order of requests is chosen.
-//!
-//! The rows of the trim itself (`start` := max, leaving out only what is below B.start) belong to the trim.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,12 +11,11 @@
 use klstore_format::plan::follow::{FollowStart, Follower};
 use klstore_format::plan::read::{Page, PageRequest, read_page};
 use klstore_format::plan::{
-    AppendOutcome, Compaction, Session, SessionOptions, SweepReport, abandoned, sweep_commits, sweep_objects,
+    AppendOutcome, Compaction, Session, SessionOptions, SweepReport, TrimOutcome, TrimTo, Trimmed, abandoned,
+    sweep_commits, sweep_objects,
 };
 use klstore_format::rules::{Rule, without};
-use klstore_format::wire::commit::{CommitHeader, encode_commit};
-use klstore_format::wire::compression::Codec;
-use klstore_format::wire::identity::{CommitIdentity, SessionId};
+use klstore_format::wire::identity::SessionId;
 use klstore_format::{ItemFilter, IterationOrder};
 use klstore_tests::world::*;
 
@@ -197,6 +194,73 @@ fn rule_5_duplicate_only_from_s() {
         world.compact_and_collect(a, "a4");
         b.finish(world).map_err(|error| error.to_string())?;
         world.expect(&["a0", "a1", "a2", "a3", "a4", "b"])
+    });
+}
+
+#[test]
+fn rule_4_a_trim_on_a_freed_name_is_resolved() {
+    check(Rule::ResolveMetadataHandover, |world| {
+        let a = world.open(A, small());
+        let a = world.append_each(a, &["a0", "a1"]);
+        let b = world.open(B, small());
+        let trim = Actor::new(b.trim(TrimTo::Offset(1))).pause_before(world, commit_put(2));
+        let a = world.append_each(a, &["a2", "a3"]);
+        world.compact_and_collect(a, "a4");
+        // B's PUT finds its name free: 200.
+        let (_, trimmed) = trimmed(trim.finish(world).map_err(|error| error.to_string())?);
+        assert_eq!(trimmed.start, 1);
+        expect_from(world, 1, &["a1", "a2", "a3", "a4"])
+    });
+}
+
+#[test]
+fn rule_6_an_older_wish_does_not_lower_the_start() {
+    check(Rule::StartNeverFalls, |world| {
+        let a = world.open(A, small());
+        let a = world.append_each(a, &["a0", "a1", "a2", "a3", "a4"]);
+        let older = Actor::new(a.trim(TrimTo::Offset(2))).pause_before(world, commit_put(5));
+        trim(world, B, 4);
+        let (_, trimmed) = trimmed(older.finish(world).map_err(|error| error.to_string())?);
+        if trimmed.items > 0 {
+            return Err(format!("what was gone has been trimmed again: {trimmed:?}"));
+        }
+        expect_from(world, 4, &["a4"])
+    });
+}
+
+#[test]
+fn rule_6_a_deletion_takes_what_came_meanwhile() {
+    let world = &mut World::default();
+    let a = world.open(A, small());
+    let a = world.append_each(a, &["a0", "a1"]);
+    let b = world.open(B, small());
+    let delete = Actor::new(b.delete()).pause_before(world, commit_put(2));
+    world.append(a, &["a2"]);
+    let (b, all) = trimmed(delete.finish(world).expect("deleted"));
+    assert_eq!(all, Trimmed { start: 3, items: 3, conflicts: 1 });
+    assert_eq!(expect_from(world, 3, &[]), Ok(()));
+    let b = world.append(b, &["b3"]).0;
+
+    // A session that has slept since its own deletion does not take the list for empty.
+    let c = world.open(B + 2, small());
+    let (c, rest) = trimmed(Actor::new(c.delete()).finish(world).expect("deleted"));
+    assert_eq!((rest.start, rest.items), (4, 1));
+    world.append(b, &["b4"]);
+    let (_, rest) = trimmed(Actor::new(c.delete()).finish(world).expect("deleted"));
+    assert_eq!((rest.start, rest.items), (5, 1));
+    assert_eq!(expect_from(world, 5, &[]), Ok(()));
+}
+
+#[test]
+fn rule_7_leaves_out_only_what_is_below_the_start() {
+    check(Rule::DropBelowStart, |world| {
+        let a = world.open(A, small());
+        let a = world.append_each(a, &["a0", "a1", "a2"]);
+        let a = world.compact_and_collect(a, "a3");
+        // The segment of the first three is in part below the start.
+        let (a, _) = trimmed(Actor::new(a.trim(TrimTo::Offset(1))).finish(world).map_err(|error| error.to_string())?);
+        world.compact_and_collect(a, "a4");
+        expect_from(world, 1, &["a1", "a2", "a3", "a4"])
     });
 }
 
@@ -519,7 +583,7 @@ fn rule_9_dropped_complete_handover_becomes_a_stub() {
         let b = world.append_each(b, &["b2", "b3"]);
         let b = world.compact_and_collect(b, "b4");
         drop(b);
-        trim_by_hand(world, B + 2, 4);
+        trim(world, B + 2, 4);
         let b = world.open(B + 4, complete());
         let b = world.append(b, &["b5"]).0;
         world.compact_and_collect(b, "b6");
@@ -540,7 +604,7 @@ fn rule_12_index_match() {
         // The reader has the index that refers to commit 2 itself; then 2 is trimmed, deleted and created again.
         let reader = Actor::new(read_page(item(2))).pause_before(world, commit_get(2));
         drop(a);
-        trim_by_hand(world, A + 2, 4);
+        trim(world, A + 2, 4);
         let a = world.open(A + 4, complete());
         let a = world.append(a, &["a5"]).0;
         world.compact_and_collect(a, "a6");
@@ -697,28 +761,29 @@ fn follow(world: &mut World, mut follower: Follower, polls: usize, seen: &mut Ve
     follower
 }
 
-/// What a trim by another writer leaves: a metadata-only commit that raises `start` (the command follows later).
-fn trim_by_hand(world: &mut World, session: u128, start: u64) {
-    let loaded = world.open(session, small());
-    let newest = loaded.newest().expect("a commit").clone();
-    let header = CommitHeader {
-        commit: CommitIdentity {
-            seq: newest.commit.seq + 1,
-            session: SessionId(session),
-            put_id: 0,
-            handover: true,
-            complete: false,
-        },
-        run: newest.run.after(),
-        carry_first: newest.next_offset(),
-        start,
-        table: newest.table.iter().copied().chain([newest.as_table_entry()]).collect(),
-        own_blocks: Vec::new(),
-        carried_blocks: Vec::new(),
-        ..newest.clone()
-    };
-    let commit = encode_commit(header, &[], &[], &small().block, Codec::None).expect("encode");
-    world.put(list().commit(commit.header.commit.seq), commit.body);
+/// Another writer trims.
+fn trim(world: &mut World, writer: u128, start: u64) {
+    let session = world.open(writer, small());
+    let (_, trimmed) = trimmed(Actor::new(session.trim(TrimTo::Offset(start))).finish(world).expect("a trim"));
+    assert_eq!(trimmed.start, start);
+}
+
+fn trimmed((session, outcome): (Session, TrimOutcome)) -> (Session, Trimmed) {
+    match outcome {
+        TrimOutcome::Trimmed(trimmed) => (session, trimmed),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The list begins at `start` and holds these values from there on.
+fn expect_from(world: &mut World, start: u64, values: &[&str]) -> Outcome {
+    let begin = world.open(u128::MAX, small()).newest().map_or(0, |newest| newest.start);
+    let read = Actor::new(read_page(request(100, None))).try_finish(world).ok_or("the reader is stuck")?;
+    let items = read.map_err(|error| error.to_string())?.items;
+    let found: Vec<(u64, String)> =
+        items.iter().map(|item| (item.offset, String::from_utf8_lossy(&item.value).into_owned())).collect();
+    let expected: Vec<(u64, String)> = (start..).zip(values.iter().map(|value| (*value).to_owned())).collect();
+    if (begin, &found) == (start, &expected) { Ok(()) } else { Err(format!("begins at {begin} with {found:?}")) }
 }
 
 #[test]

@@ -65,8 +65,9 @@ impl IndexDraft {
         list: &ListName,
         base: &CommitHeader,
     ) -> Result<(), Stop> {
-        let below = self.leaves.iter().take_while(|leaf| leaf.run.end() <= base.start).count();
-        for leaf in self.leaves.drain(..below).collect::<Vec<_>>() {
+        let below = |run: &Run| if rules::kept(Rule::DropBelowStart) { run.end() } else { run.first } <= base.start;
+        let count = self.leaves.iter().take_while(|leaf| below(&leaf.run)).count();
+        for leaf in self.leaves.drain(..count).collect::<Vec<_>>() {
             // Its segments are known from the leaf alone; unread, they would be left to a sweep.
             let name = list.index_page(leaf.id);
             let Some(page) = pages::leaf(port, list, &leaf).await? else { return Err(Stop::GaveUp(name)) };
@@ -75,8 +76,8 @@ impl IndexDraft {
             self.before = leaf.run.after();
         }
         if self.leaves.is_empty() {
-            let below = self.open.iter().take_while(|entry| entry.run.end() <= base.start).count();
-            for entry in self.open.drain(..below) {
+            let count = self.open.iter().take_while(|entry| below(&entry.run)).count();
+            for entry in self.open.drain(..count) {
                 self.dropped.add_entry(list, &entry);
                 self.before = entry.run.after();
             }
