@@ -95,6 +95,16 @@ impl Session {
         Ok(start)
     }
 
+    /// Reads the pages of the index that tell what lies before S.start.
+    pub(super) async fn look_at_begin(&mut self, port: &Port) -> Result<(), Stop> {
+        let start = self.newest.as_ref().map_or(0, |newest| newest.start);
+        let Some(head) = self.head(port).await? else { return Ok(()) };
+        if let Some(leaf) = head.leaves.first().filter(|leaf| leaf.run.first < start && start < leaf.run.end()) {
+            self.leaf(port, leaf).await?;
+        }
+        Ok(())
+    }
+
     /// The head page that S refers to, if any.
     pub(super) async fn head(&mut self, port: &Port) -> Result<Option<Arc<HeadPage>>, Stop> {
         let Some(index) = self.index() else { return Ok(None) };

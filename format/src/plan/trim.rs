@@ -122,7 +122,7 @@ impl Session {
                 trimmed = Trimmed { start: begin.start, items: begin.start.saturating_sub(start), conflicts };
             }
             // Only so is it known whether there is space to free; if it fails, the compaction that frees it will say so.
-            drop(self.head(port).await);
+            drop(self.look_at_begin(port).await);
             return Ok((self, TrimOutcome::Trimmed(trimmed)));
         }
         Err(FormatError::Contended { list: self.list.to_string(), attempts: MAX_RESTARTS })
@@ -149,9 +149,12 @@ impl Session {
     pub fn trim_left_space(&self) -> bool {
         let Some(newest) = &self.newest else { return false };
         let below = |run: &Run| run.count > 0 && run.end() <= newest.start;
-        let first = self.known_head().and_then(|head| {
-            let leaf = head.leaves.first().map(|leaf| leaf.run);
-            leaf.or(head.open.first().map(|entry| entry.run))
+        let first = self.known_head().and_then(|head| match head.leaves.first() {
+            Some(leaf) => {
+                let page = self.first_leaf.as_ref().filter(|page| page.id == leaf.id);
+                page.and_then(|page| page.entries.first()).map(|entry| entry.run).or(Some(leaf.run))
+            }
+            None => head.open.first().map(|entry| entry.run),
         });
         newest.table.iter().any(|entry| below(&entry.run)) || first.is_some_and(|run| below(&run))
     }
