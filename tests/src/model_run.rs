@@ -231,7 +231,7 @@ impl ModelRun {
         let live = end - begin;
         // Mostly a part of what is live, but of long lists little, so that they stay long.
         let most =
-            if matches!(self.lists[list].profile, Profile::Small | Profile::Mixed) { live + 2 } else { live / 8 };
+            if matches!(self.lists[list].profile, Profile::Small | Profile::Mixed) { live + 2 } else { live / 64 };
         let offset = begin.saturating_sub(1) + self.random.random_range(0..=most);
         let (to, wish) = match model.items.get(offset as usize) {
             Some(item) if percent(&mut self.random, 30) => {

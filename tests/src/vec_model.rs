@@ -132,6 +132,10 @@ pub fn compare_continued(
         let live = if trimmed == 0 { list.len() as u64 } else { begin };
         let items = list[shown.start as usize..shown.end as usize].iter().chain(&list[live as usize..]);
         let expected = page_of(items, order, max_size);
+        // It misses something only after all that was still there.
+        if trimmed > 0 && (page.items.len() as u64) < missed - at {
+            return Err(format!("{trimmed} items missed from {missed} on, before those from {at} on were shown"));
+        }
         compare(&expected, &page.items, has_continuation)?;
         return Ok(expected.next);
     }

@@ -170,7 +170,7 @@ async fn the_retention_is_kept_by_appends_and_for_idle_lists() {
     append(&items, 0..5_000, 10).await;
     assert_eq!(offsets(&reader).await, (4_800..5_000).collect::<Vec<_>>(), "exactly so many");
     let (objects, bytes) = come_to_rest(&harness, &items).await;
-    println!("200 of 5,000 items: {objects} objects of {bytes} bytes");
+    println!("200 of 5,000 items: {objects} objects of {bytes} bytes; {:?}", items.statistics());
     // The segment that the list begins in holds up to 1,000 more.
     assert!(bytes < 1_500 * VALUE_BYTES, "{bytes} bytes are left");
 

@@ -197,10 +197,6 @@ pub fn large_scenarios() -> Vec<Scenario> {
             "g: publication, two trims, a reader",
             Bounds { timeouts: 1, metadata: 1, trims: 2, reader: true, ..writers([3, 2], [1, 0]) },
         ),
-        scenario(
-            "i: appends that trim beside deletions, two compactors, sweep of objects",
-            sweeping(OBJECTS, Bounds { retention: Some(2), trims: 1, deletions: true, ..writers([3, 3], [1, 1]) }),
-        ),
         scenario("h: token, two compactions", Bounds { token: true, follower: true, ..writers([5, 2], [2, 0]) }),
         scenario(
             "progress of writers and reader in every state",

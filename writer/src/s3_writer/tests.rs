@@ -2,6 +2,8 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
 
+mod trimming;
+
 use std::time::Duration;
 
 use klstore_format::plan::read::{PageRequest, read_page};

@@ -11,7 +11,8 @@ use crate::sessions::Lease;
 /// What a trim did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Trimmed {
-    /// Offset of the first item that is left; the list's next offset where none is, 0 where the list never had any.
+    /// Offset of the first item that is left, as far as this writer knows; the list's next offset where none is, 0 where
+    /// the list never had any.
     pub start: u64,
     /// Items that went with this call.
     pub trimmed_count: u64,
