@@ -89,7 +89,7 @@ pub enum Command {
     /// Create and list keyspaces
     #[command(subcommand)]
     Keyspace(commands::keyspace::Command),
-    /// List the keys of a keyspace
+    /// List the keys of a keyspace, delete one
     #[command(subcommand)]
     Key(commands::key::Command),
     Stat(commands::stat::Arguments),
@@ -101,4 +101,5 @@ pub enum Command {
     Verify(commands::verify::Arguments),
     Compact(commands::compact::Arguments),
     Gc(commands::gc::Arguments),
+    Trim(commands::trim::Arguments),
 }

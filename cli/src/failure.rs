@@ -154,6 +154,7 @@ impl From<WriterError> for Failure {
             E::Configuration(_) | E::Credentials(_) | E::UnsafeStore { .. } => failure(Kind::Access),
             E::Store(cause) => Self::of_store(cause, error.to_string()),
             E::Unavailable { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
+            E::MayHaveTrimmed { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
             E::Contended { .. } => failure(Kind::Unavailable),
             E::Corrupt(_) => failure(Kind::Corrupt).advice(CORRUPT_ADVICE),
             E::Format(FormatError::UnsupportedVersion { .. }) => failure(Kind::Corrupt),

@@ -212,3 +212,52 @@ fn help_shows_a_newcomer_the_way() {
     let version: support::Ran = command("", &["--version"]).output().unwrap().into();
     assert_eq!(version.succeeds().text(), concat!("klstore ", env!("CARGO_PKG_VERSION"), "\n"));
 }
+
+/// Ten items with these timestamps: 1970-01-01, one second after the other.
+fn ten_items(store: &Store) {
+    let line = |n: u64| json!({ "value": n.to_string(), "nonce": n, "timestamp": n * 1_000 }).to_string() + "\n";
+    let lines: String = (0..10).map(line).collect();
+    store.klstore_reading(&["append", "ks", "k", "--format", "ndjson"], lines).succeeds();
+}
+
+#[test]
+fn a_list_is_trimmed_before_an_offset_or_a_timestamp() {
+    let store = Store::with_keyspace();
+    ten_items(&store);
+    let trimmed = store.klstore(&["trim", "ks", "k", "--before-offset", "3"]).succeeds();
+    assert_eq!(trimmed.text(), "trimmed 3 items of ks/k, which begins at offset 3\n");
+    let again = store.klstore(&["trim", "ks", "k", "--before-offset", "3", "--json"]).succeeds().json();
+    assert_eq!(again, json!({ "keyspace": "ks", "key": "k", "first_offset": 3, "trimmed": 0 }));
+    let trimmed = store.klstore(&["trim", "ks", "k", "--before-timestamp", "1970-01-01T00:00:07Z"]).succeeds();
+    assert_eq!(trimmed.text(), "trimmed 4 items of ks/k, which begins at offset 7\n");
+    let items = store.items("ks", "k");
+    assert_eq!(items.iter().map(|item| item["offset"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 8, 9]);
+    let unknown = store.klstore(&["trim", "ks", "unknown", "--before-timestamp", "5"]).succeeds();
+    assert_eq!(unknown.text(), "trimmed 0 items of ks/unknown, which begins at offset 0\n");
+
+    store.klstore(&["trim", "none", "k", "--before-offset", "3"]).fails(3, &["keyspace `none` does not exist"]);
+    store.klstore(&["trim", "ks", "k"]).fails(2, &["--before-offset <N>", "--before-timestamp"]);
+    let both = ["trim", "ks", "k", "--before-offset", "3", "--before-timestamp", "5"];
+    store.klstore(&both).fails(2, &["cannot be used with"]);
+    store.klstore(&["trim", "ks", "k", "--before-timestamp", "yesterday"]).fails(2, &["`yesterday`"]);
+}
+
+#[test]
+fn a_deleted_key_goes_on_where_it_was() {
+    let store = Store::with_keyspace();
+    ten_items(&store);
+    store.klstore(&["key", "delete", "ks", "k"]).fails(2, &["nobody is there to confirm the deletion", "--yes"]);
+    assert_eq!(store.items("ks", "k").len(), 10);
+    let deleted = store.klstore(&["key", "delete", "ks", "k", "--yes"]).succeeds();
+    assert_eq!(deleted.text(), "deleted 10 items of ks/k, which begins at offset 10\n");
+    assert_eq!(store.items("ks", "k").len(), 0);
+    assert_eq!(store.klstore(&["key", "ls", "ks"]).succeeds().text(), "k\n");
+
+    // What has a nonce from before is a duplicate still.
+    let line = |n: u64| json!({ "value": "v", "nonce": n }).to_string() + "\n";
+    let appended = store.klstore_reading(&["append", "ks", "k", "--format", "ndjson"], line(9) + &line(10)).succeeds();
+    assert_eq!(appended.text(), "appended 1 item to 1 key, dropped 1 duplicate\n");
+    assert_eq!(store.items("ks", "k")[0]["offset"], 10);
+    let deleted = store.klstore(&["key", "delete", "ks", "k", "--yes", "--json"]).succeeds().json();
+    assert_eq!(deleted, json!({ "keyspace": "ks", "key": "k", "first_offset": 11, "trimmed": 1 }));
+}

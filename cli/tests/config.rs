@@ -60,6 +60,9 @@ const UNDERSTOOD: &str = "
   default_max_results        1000                   default
   max_cached_keys            100000                 default
   max_future_skew_millis     86400000               default
+  retention_max_age_millis   -                      default
+  retention_max_items        -                      default
+  retention_max_bytes        -                      default
   compact_size_threshold     1000000                line 12
   compact_items_threshold    100                    line 13
   compact_objects_threshold  10                     line 14

@@ -60,8 +60,10 @@ fn the_destination_may_have_a_file_of_its_own() {
     let path = folder.path().join("backup.ini");
     let (endpoint, bucket) = (other.server.endpoint(), support::BUCKET);
     let keys = format!("access_key={}\nsecret_key={}\n", support::ACCESS_KEY, support::SECRET_KEY);
-    // Nothing of the source holds there: neither its flags nor its keys.
-    std::fs::write(&path, format!("[s3]\nendpoint={endpoint}\nbucket_name={bucket}\n{keys}")).unwrap();
+    // Nothing of the source holds there: neither its flags nor its keys. What the destination keeps later on is none of
+    // a copy's business.
+    let place = format!("[s3]\nendpoint={endpoint}\nbucket_name={bucket}\nretention_max_items=2\n{keys}");
+    std::fs::write(&path, place).unwrap();
     let copy = ["copy", "ks", "--to-config", path.to_str().unwrap()];
     assert_eq!(store.klstore(&copy).succeeds().text(), "copied 5 items of 1 list\n");
     assert_eq!(

@@ -141,13 +141,14 @@ fn the_same_in_toml() {
 fn settings_beyond_the_specification() {
     let text = "[s3]\nbucket_name=b\nserver_side_encryption=aws:kms\nkms_key_id=alias/lists\nstorage_class=STANDARD_IA\n\
                 checksums=always\ncodec=lz4\ncarry_bytes=0\ncarry_budget_bytes=1\nca_bundle=ca.pem\n\
-                max_future_skew_millis=none\n[batcher]\nwriter_thread_queue_capacity=none\nmax_buffered_bytes=5\n";
+                max_future_skew_millis=none\nretention_max_items=7\nretention_max_bytes=none\n[batcher]\nwriter_thread_queue_capacity=none\nmax_buffered_bytes=5\n";
     let file = parse("/etc/klstore/klstore.ini", text);
     let s3 = file.s3(&no_variables).unwrap().config;
     assert_eq!((s3.server_side_encryption, s3.kms_key()), (ServerSideEncryption::AwsKms, Some("alias/lists")));
     assert_eq!((s3.storage_class, s3.carry_bytes, s3.carry_budget_bytes), (StorageClass::StandardIa, 0, 1));
     assert_eq!(s3.ca_bundle, Some("/etc/klstore/ca.pem".into()), "relative to the file");
     assert_eq!(s3.max_future_skew_millis, None);
+    assert_eq!((s3.retention_max_items, s3.retention_max_bytes, s3.retention_max_age_millis), (Some(7), None, None));
     let batcher = file.batcher(&no_variables).unwrap().config;
     assert_eq!((batcher.writer_thread_queue_capacity, batcher.max_buffered_bytes), (None, 5));
 }

@@ -77,6 +77,12 @@ pub struct S3StoreConfig {
     pub compact_objects_threshold: u64,
     /// How far ahead of the writer's clock a timestamp may be, in milliseconds; any where it is `None`.
     pub max_future_skew_millis: Option<u64>,
+    /// A writer trims what is older: milliseconds before its clock. All stays where it is `None`.
+    pub retention_max_age_millis: Option<u64>,
+    /// A writer trims all but so many items, the newest. All stay where it is `None`.
+    pub retention_max_items: Option<u64>,
+    /// A writer trims all but the newest items of so many value bytes together. All stay where it is `None`.
+    pub retention_max_bytes: Option<u64>,
     /// Stored bytes of earlier items that a small commit repeats, so that a reader finds the newest page in one object.
     pub carry_bytes: usize,
     /// Bytes of memory that the carries and recent items of all of a writer's keys may take together. Keys beyond that
@@ -118,6 +124,9 @@ impl Default for S3StoreConfig {
             compact_size_threshold: 1 << 20,
             compact_objects_threshold: 100,
             max_future_skew_millis: Some(24 * 60 * 60 * 1_000),
+            retention_max_age_millis: None,
+            retention_max_items: None,
+            retention_max_bytes: None,
             carry_bytes: DEFAULT_CARRY_BYTES,
             carry_budget_bytes: DEFAULT_CARRY_BUDGET_BYTES,
             codec: Codec::default(),
@@ -224,6 +233,9 @@ impl S3StoreConfig {
             ("compact_size_threshold", self.compact_size_threshold, 1, u64::MAX),
             ("compact_objects_threshold", self.compact_objects_threshold, 1, MAX_TABLE_ENTRIES as u64),
             ("carry_bytes", self.carry_bytes as u64, 0, MAX_CARRY_BYTES as u64),
+            ("retention_max_age_millis", self.retention_max_age_millis.unwrap_or(u64::MAX), 1, u64::MAX),
+            ("retention_max_items", self.retention_max_items.unwrap_or(u64::MAX), 1, u64::MAX),
+            ("retention_max_bytes", self.retention_max_bytes.unwrap_or(u64::MAX), 1, u64::MAX),
         ];
         for (setting, value, least, most) in limits {
             if !(least..=most).contains(&value) {
@@ -270,6 +282,9 @@ impl fmt::Debug for S3StoreConfig {
             .field("compact_size_threshold", &self.compact_size_threshold)
             .field("compact_objects_threshold", &self.compact_objects_threshold)
             .field("max_future_skew_millis", &self.max_future_skew_millis)
+            .field("retention_max_age_millis", &self.retention_max_age_millis)
+            .field("retention_max_items", &self.retention_max_items)
+            .field("retention_max_bytes", &self.retention_max_bytes)
             .field("carry_bytes", &self.carry_bytes)
             .field("carry_budget_bytes", &self.carry_budget_bytes)
             .field("codec", &self.codec)

@@ -56,6 +56,12 @@ pub struct Tally {
     pub polls: u64,
     /// Continuations whose object was gone.
     pub misses: u64,
+    /// Acknowledged trims and deletions.
+    pub trims: u64,
+    /// Items that appends trimmed by their writer's retention.
+    pub retained: u64,
+    /// Items that continuations missed because they had been trimmed.
+    pub missed: u64,
     /// Plans that gave up because the list never held still.
     pub contended: u64,
 }

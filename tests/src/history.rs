@@ -22,6 +22,8 @@ pub struct Witness {
     pub world: World,
     /// Every item of the chain, in order.
     pub items: Vec<Item>,
+    /// After each commit: how many items there were ever, and where the list began.
+    pub moments: Vec<(usize, u64)>,
     /// The end of the chain.
     newest: Option<CommitHeader>,
     /// Names that the newest commit's index refers to, through all levels.
@@ -37,7 +39,7 @@ pub struct Witness {
 impl Witness {
     /// A store without the list.
     pub fn new(world: World) -> Self {
-        Self { world, ..Self::default() }
+        Self { world, moments: vec![(0, 0)], ..Self::default() }
     }
 
     /// Lets a request take effect now.
@@ -101,6 +103,7 @@ impl Witness {
         {
             self.indexed = reachable(&self.world, &list, index)?;
         }
+        self.moments.push((self.items.len(), header.start));
         self.newest = Some(header);
         Ok(())
     }
@@ -121,6 +124,13 @@ impl Witness {
         let Some(newest) = &self.newest else { return Ok(()) };
         if header.covered < newest.covered || header.start < newest.start {
             return wrong("C or start goes back");
+        }
+        // Rules 3 and 6.
+        if header.start > header.run.first {
+            return wrong("its start is beyond what was there before it");
+        }
+        if !header.carried_blocks.is_empty() && header.carry_first < header.start {
+            return wrong("it carries what has been trimmed");
         }
         if header.commit.handover != (header.commit.session != newest.commit.session) {
             return wrong("a wrong handover bit");
@@ -147,6 +157,11 @@ impl Witness {
             self.items.push(item);
         }
         Ok(())
+    }
+
+    /// The first live offset.
+    pub fn begin(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |newest| newest.start)
     }
 
     /// Segments and pages that nothing will ever refer to again, after all has come to rest and was swept.

@@ -1,19 +1,24 @@
 //! Many lists in a store in memory, worked on by random operations one after the other, each compared with a vector.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use futures::executor::block_on;
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::plan::metadata::read_key_metadata;
 use klstore_format::plan::read::{PageRequest, read_page};
-use klstore_format::plan::{AppendOutcome, Compaction, Garbage, Plan, Session, collect, sweep_commits, sweep_objects};
+use klstore_format::plan::{
+    AppendOutcome, Compaction, Garbage, Plan, Retention, Session, SessionOptions, TrimOutcome, TrimTo, Trimmed,
+    collect, sweep_commits, sweep_objects,
+};
 use klstore_format::wire::identity::SessionId;
-use klstore_format::{FormatError, ItemFilter, IterationOrder};
+use klstore_format::{FormatError, Item, ItemFilter, IterationOrder};
 use rand::RngExt;
 
 use crate::read_back::{Expected, Wanted};
 use crate::seeded::{self, Random, percent};
+use crate::vec_model::{self, VecModel};
 use crate::workload::{self, Profile};
 use crate::world::{Actor, NOW, World};
 
@@ -42,6 +47,10 @@ pub struct ModelTally {
     pub items_read: u64,
     /// Continuations whose object was gone.
     pub misses: u64,
+    /// Items that trims, deletions and the retention took away.
+    pub trimmed: u64,
+    /// Items that continuations missed because they had been trimmed.
+    pub missed_items: u64,
     /// Commits of other writers that came first.
     pub conflicts: u64,
     /// Appends that had to wait for a compaction.
@@ -57,6 +66,7 @@ pub struct ModelTally {
 struct List {
     name: ListName,
     profile: Profile,
+    retention: Retention,
     expected: Expected,
     writers: [Option<Session>; WRITERS],
     /// Collections that have not been carried out yet.
@@ -86,17 +96,19 @@ pub fn run(seed: u64, operations: u64) -> Result<ModelTally, String> {
 }
 
 impl ModelRun {
-    fn new(random: Random) -> Self {
+    fn new(mut random: Random) -> Self {
         let prefix = Prefix::new("").expect("a prefix");
         let profiles = LISTS.iter().flat_map(|&(profile, count, _)| (0..count).map(move |number| (profile, number)));
         let lists = profiles.map(|(profile, number)| List {
             name: ListName::new(&prefix, "keyspace", &format!("{profile:?}/{number}")).expect("a name"),
             profile,
+            retention: workload::retention(&mut random, profile),
             expected: Expected::default(),
             writers: Default::default(),
             garbage: Vec::new(),
         });
-        Self { random, world: World::with_keyspace(), lists: lists.collect(), now: NOW, tally: ModelTally::default() }
+        let lists = lists.collect();
+        Self { random, world: World::with_keyspace(), lists, now: NOW, tally: ModelTally::default() }
     }
 
     fn operate(&mut self) -> Result<(), String> {
@@ -106,7 +118,8 @@ impl ModelRun {
             0..340 => ("append", self.append(list)),
             340..590 => ("page", self.read_start(list)),
             590..830 => ("next page", self.read_on(list)),
-            830..860 => ("metadata", self.metadata(list)),
+            830..850 => ("metadata", self.metadata(list)),
+            850..860 => self.shorten(list),
             860..900 => ("compact", self.compact(list)),
             900..920 => ("publish", self.publish(list)),
             920..950 => ("collect", self.collect(list)),
@@ -139,9 +152,14 @@ impl ModelRun {
             return Ok((writer, session));
         }
         let id = SessionId(self.random.random());
-        let options = Arc::new(workload::options(&mut self.random, self.lists[list].profile));
+        let options = self.options(list, self.lists[list].profile);
         let session = self.run(Session::open(self.lists[list].name.clone(), id, options))?;
         Ok((writer, session))
+    }
+
+    fn options(&mut self, list: usize, profile: Profile) -> Arc<SessionOptions> {
+        let retention = self.lists[list].retention;
+        Arc::new(SessionOptions { retention, ..workload::options(&mut self.random, profile) })
     }
 
     fn run<T>(&mut self, plan: Plan<Result<T, FormatError>>) -> Result<T, String> {
@@ -167,7 +185,7 @@ impl ModelRun {
                     // What comes back has no duplicates any more.
                     duplicates += (attempted - refused.len()) as u64;
                     insertions = refused;
-                    self.prepare(&mut session)?;
+                    self.prepare(list, &mut session)?;
                 }
             }
         };
@@ -177,12 +195,135 @@ impl ModelRun {
         if !placed || duplicates + appended.duplicates != dropped {
             return Err(format!("acknowledged {appended:?}, expected {expected:?} and {dropped} duplicates"));
         }
+        let allowed = expected.start.min(self.allowed_begin(list));
+        self.check_begin(list, &session, appended.trimmed, allowed)?;
         self.tally.duplicates += dropped;
         self.tally.conflicts += appended.conflicts;
         if session.compaction_due() && self.compacts(list) && percent(&mut self.random, 50) {
-            self.prepare(&mut session)?;
+            self.prepare(list, &mut session)?;
         }
         self.give_back(list, writer, session);
+        Ok(())
+    }
+
+    /// Trims, deletes, or keeps the retention.
+    fn shorten(&mut self, list: usize) -> (&'static str, Result<(), String>) {
+        match self.random.random_range(0..10) {
+            0 if matches!(self.lists[list].profile, Profile::Small | Profile::Mixed) => ("delete", self.delete(list)),
+            1 | 2 if !self.lists[list].retention.is_unlimited() => ("retain", self.retain(list)),
+            _ => ("trim", self.trim(list)),
+        }
+    }
+
+    fn trim(&mut self, list: usize) -> Result<(), String> {
+        let model = &self.lists[list].expected.model;
+        let (begin, end) = (model.begin, model.next_offset());
+        let live = end - begin;
+        // Mostly a part of what is live, but of long lists little, so that they stay long.
+        let most =
+            if matches!(self.lists[list].profile, Profile::Small | Profile::Mixed) { live + 2 } else { live / 64 };
+        let offset = begin.saturating_sub(1) + self.random.random_range(0..=most);
+        let (to, wish) = match model.items.get(offset as usize) {
+            Some(item) if percent(&mut self.random, 30) => {
+                let timestamp = item.timestamp;
+                let filter = ItemFilter { start_timestamp: Some(timestamp), ..ItemFilter::default() };
+                let position =
+                    vec_model::start(&self.lists[list].expected.model.items, IterationOrder::Forwards, &filter);
+                (TrimTo::Timestamp(timestamp), position)
+            }
+            _ => (TrimTo::Offset(offset), offset),
+        };
+        let begins = begin.max(wish.min(end));
+        self.raise_start(list, begins..=begins, move |session| session.trim(to))
+            .map_err(|error| format!("{to:?}: {error}"))
+    }
+
+    fn delete(&mut self, list: usize) -> Result<(), String> {
+        let end = self.lists[list].expected.model.next_offset();
+        self.raise_start(list, end..=end, Session::delete)
+    }
+
+    fn retain(&mut self, list: usize) -> Result<(), String> {
+        let begins = self.lists[list].expected.model.begin..=self.allowed_begin(list);
+        let now = self.now;
+        self.raise_start(list, begins, move |session| session.retain(now))
+    }
+
+    fn raise_start(
+        &mut self,
+        list: usize,
+        begins: RangeInclusive<u64>,
+        plan: impl Fn(Session) -> Plan<Result<(Session, TrimOutcome), FormatError>>,
+    ) -> Result<(), String> {
+        let (writer, mut session) = self.session(list)?;
+        let trimmed = loop {
+            let (back, outcome) = self.run(plan(session))?;
+            session = back;
+            match outcome {
+                TrimOutcome::Trimmed(trimmed) => break trimmed,
+                TrimOutcome::AwaitsCompaction => self.prepare(list, &mut session)?,
+            }
+        };
+        let Trimmed { start, items, conflicts } = trimmed;
+        self.tally.conflicts += conflicts;
+        let begun = self.lists[list].expected.model.begin;
+        let allowed = *begins.end();
+        // A writer that has nothing to trim need not know what another one has trimmed.
+        if items == 0 && start < begun && begins.contains(&begun) {
+            self.give_back(list, writer, session);
+            return Ok(());
+        }
+        if !begins.contains(&start) || items != start - begun {
+            return Err(format!("{trimmed:?}, expected to begin at {begins:?} after {begun}"));
+        }
+        self.check_begin(list, &session, items, allowed)?;
+        if session.trim_left_space() && self.compacts(list) && percent(&mut self.random, 50) {
+            self.prepare(list, &mut session)?;
+        }
+        self.give_back(list, writer, session);
+        Ok(())
+    }
+
+    /// Where a list may begin at most by its retention. Never more is trimmed; a little less, for age and bytes are
+    /// judged by whole commits and segments.
+    fn allowed_begin(&self, list: usize) -> u64 {
+        let List { retention, expected, .. } = &self.lists[list];
+        let VecModel { items, begin, .. } = &expected.model;
+        let by_items = retention.max_items.map_or(0, |most| (items.len() as u64).saturating_sub(most));
+        let by_age = retention.max_age_millis.map_or(0, |age| {
+            let oldest = self.now.saturating_sub_unsigned(age);
+            let filter = ItemFilter { start_timestamp: Some(oldest), ..ItemFilter::default() };
+            vec_model::start(items, IterationOrder::Forwards, &filter)
+        });
+        let by_bytes = retention.max_bytes.map_or(0, |most| {
+            let mut bytes = 0;
+            let stays = items.iter().rev().take_while(|item| {
+                let more = bytes < most;
+                bytes += item.value.len() as u64;
+                more
+            });
+            (items.len() - stays.count()) as u64
+        });
+        by_items.max(by_age).max(by_bytes).max(*begin)
+    }
+
+    /// What a commit has made of the begin: taken over into the model where it is allowed.
+    fn check_begin(&mut self, list: usize, session: &Session, trimmed: u64, allowed: u64) -> Result<(), String> {
+        let List { expected: Expected { model, .. }, retention, .. } = &mut self.lists[list];
+        let begin = session.newest().map_or(0, |newest| newest.start);
+        if trimmed == 0 && begin <= model.begin {
+            return Ok(());
+        }
+        let only_items = retention.max_age_millis.is_none() && retention.max_bytes.is_none();
+        let exact = only_items && trimmed > 0 && begin != allowed;
+        if begin < model.begin || (begin > allowed && begin > model.begin) || exact {
+            return Err(format!("begins at {begin}, after {}, allowed is {allowed}", model.begin));
+        }
+        if begin - model.begin != trimmed {
+            return Err(format!("begins at {begin}, after {}, and {trimmed} are said to be trimmed", model.begin));
+        }
+        self.tally.trimmed += trimmed;
+        model.begin = begin;
         Ok(())
     }
 
@@ -197,13 +338,13 @@ impl ModelRun {
         self.lists[list].writers[writer] = Some(session);
     }
 
-    fn prepare(&mut self, session: &mut Session) -> Result<(), String> {
+    fn prepare(&mut self, list: usize, session: &mut Session) -> Result<(), String> {
         let id = self.random.random::<u128>();
         match self.run(session.compact(id))? {
             Compaction::Prepared(prepared) => drop(session.accept(prepared)),
             // The other writer has compacted meanwhile: an append finds that out, or here a new session.
             Compaction::GaveUp { .. } => {
-                let options = Arc::new(workload::options(&mut self.random, Profile::Mixed));
+                let options = self.options(list, Profile::Mixed);
                 *session = self.run(Session::open(session.list().clone(), SessionId(id), options))?;
             }
             Compaction::NothingToDo => {}
@@ -221,7 +362,7 @@ impl ModelRun {
             return Ok(());
         }
         let (writer, mut session) = self.session(list)?;
-        self.prepare(&mut session)?;
+        self.prepare(list, &mut session)?;
         self.give_back(list, writer, session);
         Ok(())
     }
@@ -271,9 +412,10 @@ impl ModelRun {
         let Wanted { order, filter, continuation, max_size, .. } = wanted.clone();
         let name = self.lists[list].name.clone();
         let page = self.run(read_page(PageRequest { list: name, order, max_size, filter, continuation }))?;
-        self.lists[list].expected.compare(&mut self.random, wanted, &page.items, page.continuation)?;
         self.tally.items_read += page.items.len() as u64;
         self.tally.misses += page.continuation_misses;
+        self.tally.missed_items += page.trimmed_items;
+        self.lists[list].expected.compare(&mut self.random, wanted, page)?;
         Ok(())
     }
 
@@ -284,15 +426,29 @@ impl ModelRun {
         let Some(found) = found else {
             return if model.items.is_empty() { Ok(()) } else { Err("no metadata".to_owned()) };
         };
-        let timestamps = || model.items.iter().map(|item| item.timestamp);
-        let seen = (found.next_offset, found.next_nonce, found.first_offset, found.item_count, found.value_bytes);
-        let count = model.next_offset();
-        let value_bytes = model.items.iter().map(|item| item.value.len() as u64).sum::<u64>();
-        let expected = (count, model.next_nonce(), 0, count, value_bytes);
-        if seen != expected || (found.min_timestamp, found.max_timestamp) != (timestamps().min(), timestamps().max()) {
+        let seen = (found.next_offset, found.next_nonce, found.first_offset, found.item_count);
+        let end = model.next_offset();
+        let expected = (end, model.next_nonce(), model.begin, end - model.begin);
+        if seen != expected {
             return Err(format!("{found:?}, expected {expected:?}"));
         }
-        Ok(())
+        let sums = |items: &[Item]| {
+            let bytes = items.iter().map(|item| item.value.len() as u64).sum::<u64>();
+            let timestamps = || items.iter().map(|item| item.timestamp);
+            (bytes, timestamps().min(), timestamps().max())
+        };
+        let (bytes, earliest, latest) = sums(&model.items[model.begin as usize..]);
+        let (all_bytes, first, last) = sums(&model.items);
+        let seen = (found.value_bytes, found.min_timestamp, found.max_timestamp);
+        if model.begin == 0 || model.begin == end {
+            let same = seen == (bytes, earliest, latest);
+            return if same { Ok(()) } else { Err(format!("{found:?}, expected {bytes} {earliest:?} {latest:?}")) };
+        }
+        // Where the list begins in the middle of a commit or segment, that one counts whole.
+        let within = (bytes..=all_bytes).contains(&found.value_bytes)
+            && (first..=earliest).contains(&found.min_timestamp)
+            && (latest..=last).contains(&found.max_timestamp);
+        if within { Ok(()) } else { Err(format!("{found:?}, expected {bytes} to {all_bytes} bytes and such")) }
     }
 
     /// Every list once more from end to end, in both orders, after all that was left over has been swept.

@@ -1,10 +1,11 @@
 //! Reading a list back, at random or from end to end, and comparing it with its model; whoever asks gets the pages.
 
+use klstore_format::plan::read::Page;
 use klstore_format::{Item, ItemFilter, IterationOrder};
 use rand::RngExt;
 
 use crate::seeded::Random;
-use crate::vec_model::{self, VecModel, compare};
+use crate::vec_model::{self, VecModel, compare, compare_continued};
 use crate::workload;
 
 /// Continuations that are kept of each list, however old they grow.
@@ -22,6 +23,8 @@ pub struct Expected {
 struct Cursor {
     order: IterationOrder,
     at: u64,
+    /// Its snapshot begins there or later.
+    oldest_begin: u64,
     text: String,
 }
 
@@ -38,6 +41,8 @@ pub struct Wanted {
     pub max_size: u64,
     /// Where it must begin (as [`vec_model::start`] says it).
     at: u64,
+    /// The snapshot that it is read in begins there or later.
+    oldest_begin: u64,
 }
 
 impl Expected {
@@ -46,7 +51,8 @@ impl Expected {
         let order = workload::order(random);
         let filter = workload::filter(random, &self.model.items);
         let at = vec_model::start(&self.model.items, order, &filter);
-        Wanted { order, filter, continuation: None, max_size: workload::page_size(random), at }
+        let (max_size, oldest_begin) = (workload::page_size(random), self.model.begin);
+        Wanted { order, filter, continuation: None, max_size, at, oldest_begin }
     }
 
     /// The page after one that was read some time; from a start where there was none.
@@ -54,29 +60,30 @@ impl Expected {
         if self.cursors.is_empty() {
             return self.draw_start(random);
         }
-        let Cursor { order, at, text } = &self.cursors[random.random_range(0..self.cursors.len())];
+        let Cursor { order, at, oldest_begin, text } = &self.cursors[random.random_range(0..self.cursors.len())];
         // A filter beside a continuation is ignored.
         let filter = workload::filter(random, &self.model.items);
         let max_size = workload::page_size(random);
-        Wanted { order: *order, filter, continuation: Some(text.clone()), max_size, at: *at }
+        let continuation = Some(text.clone());
+        Wanted { order: *order, filter, continuation, max_size, at: *at, oldest_begin: *oldest_begin }
     }
 
     /// Compares the page that was read, and keeps its continuation.
     ///
     /// # Errors
     /// The difference, in words.
-    pub fn compare(
-        &mut self,
-        random: &mut Random,
-        wanted: &Wanted,
-        items: &[Item],
-        continuation: Option<String>,
-    ) -> Result<(), String> {
-        let Wanted { order, at, .. } = *wanted;
-        let expected = vec_model::page(&self.model.items, order, at, wanted.max_size);
-        compare(&expected, items, continuation.is_some()).map_err(|error| format!("{wanted:?}: {error}"))?;
-        if let (Some(at), Some(text)) = (expected.next, continuation) {
-            let cursor = Cursor { order, at, text };
+    pub fn compare(&mut self, random: &mut Random, wanted: &Wanted, page: Page) -> Result<(), String> {
+        let Wanted { order, at, max_size, oldest_begin, .. } = *wanted;
+        let VecModel { items, begin, .. } = &self.model;
+        let next = if wanted.continuation.is_some() {
+            compare_continued(items, (oldest_begin, *begin), (order, at, max_size), &page)
+        } else {
+            let expected = vec_model::live_page(items, *begin, order, at, max_size);
+            compare(&expected, &page.items, page.continuation.is_some()).map(|()| expected.next)
+        };
+        let next = next.map_err(|error| format!("{wanted:?}: {error}"))?;
+        if let (Some(at), Some(text)) = (next, page.continuation) {
+            let cursor = Cursor { order, at, oldest_begin, text };
             let place = random.random_range(0..=MAX_CURSORS);
             if place < self.cursors.len() {
                 self.cursors[place] = cursor;
@@ -109,6 +116,11 @@ impl Expected {
         if order == IterationOrder::Backwards {
             items.reverse();
         }
-        if items == self.model.items { Ok(()) } else { Err(format!("read {order:?} it is not what was appended")) }
+        let VecModel { items: all, begin, .. } = &self.model;
+        if items == all[*begin as usize..] {
+            Ok(())
+        } else {
+            Err(format!("read {order:?} it is not what was appended"))
+        }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use klstore_format::plan::read::{PageRequest, read_page};
 use klstore_format::plan::{
-    Answer, AppendOutcome, Compaction, Plan, Request, Session, SessionOptions, Step, collect, sweep_commits,
-    sweep_objects,
+    Answer, AppendOutcome, Compaction, Plan, Request, Session, SessionOptions, Step, TrimOutcome, TrimTo, collect,
+    sweep_commits, sweep_objects,
 };
 use klstore_format::wire::identity::SessionId;
 use klstore_format::{FormatError, Insertion, ItemFilter, IterationOrder};
@@ -112,6 +112,31 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Trims.
+    ///
+    /// # Errors
+    /// An acknowledgement that is not true, too.
+    pub fn trim(&mut self, mut session: Session, to: TrimTo) -> Result<Session, String> {
+        loop {
+            let ended_at = self.witness.items.len() as u64;
+            let (back, outcome) = self.run(session.trim(to))?;
+            session = back;
+            let TrimOutcome::Trimmed(trimmed) = outcome else {
+                session = self.compact(session)?;
+                continue;
+            };
+            let wish = match to {
+                TrimTo::Offset(offset) => offset.min(ended_at),
+                TrimTo::Timestamp(_) => 0,
+            };
+            let begin = self.witness.begin();
+            if trimmed.start < wish || begin < trimmed.start {
+                return Err(format!("{to:?} is acknowledged as {trimmed:?}, and the list begins at {begin}"));
+            }
+            return Ok(session);
+        }
+    }
+
     /// Prepares an index.
     ///
     /// # Errors
@@ -158,6 +183,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// The difference.
     pub fn check_list(&mut self, order: IterationOrder, first: usize) -> Result<(), String> {
+        let first = first.max(self.witness.begin() as usize);
         let mut items = Vec::new();
         let mut continuation = None;
         let mut filter = ItemFilter::default();
@@ -174,7 +200,7 @@ impl<'a> Stage<'a> {
             }
         }
         if order == IterationOrder::Backwards {
-            items.truncate(self.witness.items.len() - first);
+            items.truncate(self.witness.items.len().saturating_sub(first));
             items.reverse();
         }
         let expected = &self.witness.items[first..];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use klstore_format::IterationOrder;
+use klstore_format::plan::read::Page;
 use klstore_format::wire::compression::Codec;
 use klstore_reader::{S3StoreReader, StoreReader};
 use klstore_writer::{Insertion, S3StoreConfig, S3StoreWriter, StoreWriter};
@@ -215,10 +216,15 @@ impl WireRun {
         let Wanted { order, filter, continuation, max_size, .. } = wanted.clone();
         let page = self.reader.read_page(KEYSPACE, &key(list), order, Some(max_size), Some(filter), continuation).await;
         let page = page.map_err(text)?;
-        self.lists[list].compare(&mut self.random, wanted, &page.items, page.continuation)?;
         self.tally.items_read += page.items.len();
         self.tally.misses += page.stats.continuation_miss_count;
-        Ok(())
+        let page = Page {
+            items: page.items,
+            continuation: page.continuation,
+            continuation_misses: page.stats.continuation_miss_count,
+            trimmed_items: page.stats.trimmed_item_count,
+        };
+        self.lists[list].compare(&mut self.random, wanted, page)
     }
 
     async fn metadata(&mut self, list: usize) -> Result<(), String> {

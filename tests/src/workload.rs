@@ -1,7 +1,7 @@
 //! Random insertions, starts and settings, for every test that compares with a model.
 
 use bytes::Bytes;
-use klstore_format::plan::SessionOptions;
+use klstore_format::plan::{Retention, SessionOptions};
 use klstore_format::wire::block::BlockOptions;
 use klstore_format::wire::compression::Codec;
 use klstore_format::{Insertion, Item, ItemFilter, IterationOrder};
@@ -44,6 +44,17 @@ pub fn options(random: &mut Random, profile: Profile) -> SessionOptions {
         compact_items_threshold: items,
         compact_objects_threshold: objects,
         ..default
+    }
+}
+
+/// What a list's writers let stand: of most lists everything.
+pub fn retention(random: &mut Random, profile: Profile) -> Retention {
+    let limited = matches!(profile, Profile::Small | Profile::Mixed) && percent(random, 25);
+    let which = if limited { random.random_range(1..8) } else { 0 };
+    Retention {
+        max_items: (which & 1 != 0).then(|| random.random_range(1..60)),
+        max_bytes: (which & 2 != 0).then(|| random.random_range(1..4_000)),
+        max_age_millis: (which & 4 != 0).then(|| random.random_range(1..20_000)),
     }
 }
 

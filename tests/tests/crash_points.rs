@@ -11,7 +11,7 @@
     reason = "a test stops at whatever it does not expect"
 )]
 
-use klstore_format::plan::{Request, SessionOptions};
+use klstore_format::plan::{Request, Retention, SessionOptions, TrimTo};
 use klstore_format::{Insertion, IterationOrder};
 use klstore_tests::history::Witness;
 use klstore_tests::stage::Stage;
@@ -29,9 +29,12 @@ struct Point {
     changes: Vec<Request>,
 }
 
-/// How much is tried of what follows a point.
+/// What is played, and how much is tried of what follows a point.
 #[derive(Clone, Copy)]
 struct Effort {
+    scenario: fn(&mut Stage<'_>) -> Result<(), String>,
+    /// Whether the next writer trims too.
+    trims: bool,
     /// Of the successor's rounds every how many-th is tried for a late effect.
     late_stride: usize,
     /// Items at the end of the list that are read after a late effect; all after the others.
@@ -40,14 +43,21 @@ struct Effort {
 
 #[test]
 fn a_writer_of_a_new_list_may_stop_anywhere() {
-    try_all(&Witness::new(World::with_keyspace()), Effort { late_stride: 1, tail: 1_000 });
+    try_all(&Witness::new(World::with_keyspace()), Effort { scenario, trims: false, late_stride: 1, tail: 1_000 });
+}
+
+#[test]
+fn a_writer_that_trims_may_stop_anywhere() {
+    let effort = Effort { scenario: trims, trims: true, late_stride: 2, tail: 1_000 };
+    let witness = try_all(&Witness::new(World::with_keyspace()), effort);
+    assert_eq!(witness.begin() + 2, witness.items.len() as u64, "it ends with a deletion and two items");
 }
 
 #[test]
 fn a_writer_of_a_long_list_may_stop_anywhere() {
     let base = long_list().expect("the long list");
     let pages = base.world.names("/idx/").len();
-    let witness = try_all(&base, Effort { late_stride: 7, tail: 60 });
+    let witness = try_all(&base, Effort { scenario, trims: false, late_stride: 7, tail: 60 });
     let more = witness.world.names("/idx/").len();
     println!("index pages: {pages} before, {more} after: a full leaf and a ledger page were written on the way");
     assert_eq!((pages, more), (1, 3), "the scenario is to fill the open leaf and the inline ledger");
@@ -66,7 +76,7 @@ fn try_all(base: &Witness, effort: Effort) -> Witness {
         Ok(())
     };
     let mut stage = Stage::new(base.clone(), SCENARIO, Box::new(watched));
-    scenario(&mut stage).expect("the scenario without a crash");
+    (effort.scenario)(&mut stage).expect("the scenario without a crash");
     let witness = stage.witness.clone();
     drop(stage);
 
@@ -74,7 +84,7 @@ fn try_all(base: &Witness, effort: Effort) -> Witness {
     let mut late = 0;
     for (number, point) in points.iter().enumerate() {
         let context = |error: String| panic!("point {number}, {:?}: {error}", names(&point.changes));
-        crashes += stopped(point).unwrap_or_else(context);
+        crashes += stopped(point, effort).unwrap_or_else(context);
         late += takes_effect_late(point, effort).unwrap_or_else(context);
     }
     for round in 0..rounds {
@@ -90,7 +100,7 @@ fn try_all(base: &Witness, effort: Effort) -> Witness {
 }
 
 /// The writer is gone; of the requests under way, the first ones took effect: none, some, all.
-fn stopped(point: &Point) -> Result<u64, String> {
+fn stopped(point: &Point, effort: Effort) -> Result<u64, String> {
     for effects in 0..=point.changes.len() {
         let mut witness = point.witness.clone();
         for request in &point.changes[..effects] {
@@ -98,7 +108,7 @@ fn stopped(point: &Point) -> Result<u64, String> {
         }
         let mut stage = Stage::unwatched(witness, SUCCESSOR);
         read(&mut stage, 0)?;
-        succeed(&mut stage, 0)?;
+        succeed(&mut stage, 0, effort)?;
         tidy(stage.witness)?;
     }
     Ok(point.changes.len() as u64 + 1)
@@ -121,7 +131,7 @@ fn takes_effect_late(point: &Point, effort: Effort) -> Result<u64, String> {
             };
             let mut stage = Stage::new(point.witness.clone(), SUCCESSOR, Box::new(arrive));
             let first = stage.witness.items.len().saturating_sub(effort.tail);
-            succeed(&mut stage, first).map_err(|error| format!("late before round {moment}: {error}"))?;
+            succeed(&mut stage, first, effort).map_err(|error| format!("late before round {moment}: {error}"))?;
             let witness = std::mem::take(&mut stage.witness);
             drop(stage);
             tidy(witness)?;
@@ -141,14 +151,14 @@ fn wakes_up(base: &Witness, asleep: usize, effort: Effort) -> Result<(), String>
         if round == asleep {
             let first = witness.items.len().saturating_sub(effort.tail);
             let mut stage = Stage::unwatched(std::mem::take(witness), SUCCESSOR);
-            succeed(&mut stage, first)?;
+            succeed(&mut stage, first, effort)?;
             *witness = stage.witness;
         }
         round += 1;
         Ok(())
     };
     let mut stage = Stage::new(base.clone(), SCENARIO, Box::new(sleep));
-    scenario(&mut stage)?;
+    (effort.scenario)(&mut stage)?;
     let witness = stage.witness.clone();
     drop(stage);
     let mut stage = Stage::unwatched(witness, SUCCESSOR);
@@ -194,14 +204,50 @@ fn scenario(stage: &mut Stage<'_>) -> Result<(), String> {
     stage.append(session, 1).map(drop)
 }
 
+/// Trims of what the index covers and of what it does not, alone and with an append under retention, by a writer that has
+/// just taken over, and a deletion; each followed by what frees the space.
+fn trims(stage: &mut Stage<'_>) -> Result<(), String> {
+    let mut session = stage.open(options())?;
+    session = stage.append_these(session, source(0..2))?;
+    session = stage.append(session, 2)?;
+    session = stage.trim(session, TrimTo::Offset(1))?;
+    session = stage.append(session, 5)?;
+    session = stage.compact(session)?;
+    session = stage.append(session, 1)?;
+    session = stage.collect(session)?;
+    session = stage.trim(session, TrimTo::Offset(6))?;
+    session = stage.compact(session)?;
+    session = stage.publish(session)?;
+    session = stage.collect(session)?;
+    stage.append(session, 2)?;
+
+    // Another session of its own; this one has taken over only when it trims.
+    let few = Retention { max_items: Some(4), ..Retention::default() };
+    let mut session = stage.open(SessionOptions { retention: few, ..options() })?;
+    session = stage.trim(session, TrimTo::Offset(7))?;
+    session = stage.append(session, 3)?;
+    session = stage.append_these(session, source(1..4))?;
+    session = stage.compact(session)?;
+    session = stage.trim(session, TrimTo::Offset(u64::MAX))?;
+    session = stage.collect(session)?;
+    session = stage.compact(session)?;
+    session = stage.publish(session)?;
+    session = stage.collect(session)?;
+    stage.sweep()?;
+    stage.append(session, 2).map(drop)
+}
+
 /// The other writer's values differ each time that it comes.
 fn stage_number(stage: &Stage<'_>) -> u128 {
     (stage.witness.items.len() as u128) << 20
 }
 
 /// What the next writer does, and what it and readers find from `first` on.
-fn succeed(stage: &mut Stage<'_>, first: usize) -> Result<(), String> {
+fn succeed(stage: &mut Stage<'_>, first: usize, effort: Effort) -> Result<(), String> {
     let mut session = stage.open(options())?;
+    if effort.trims {
+        session = stage.trim(session, TrimTo::Offset(3))?;
+    }
     // The same source again: what was under way may be in the list or not, and is there once after this.
     session = stage.append_these(session, source(0..4))?;
     session = stage.append(session, 1)?;

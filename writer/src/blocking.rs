@@ -12,7 +12,7 @@ use crate::keyspace::CreatedKeyspace;
 use crate::receipt::Appended;
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
-use crate::{Insertion, S3StoreConfig, SweepReport, WriterError};
+use crate::{Insertion, S3StoreConfig, SweepReport, TrimTo, Trimmed, WriterError};
 
 pub use batching::{AppendReceipt, BatchingStoreWriter};
 
@@ -108,6 +108,24 @@ impl S3StoreWriter {
     /// As there.
     pub fn compact(&self, keyspace: &str, key: &str) -> Result<bool, WriterError> {
         self.runtime.wait_for(self.writer.compact(keyspace, key))
+    }
+
+    /// See [`trim`](crate::S3StoreWriter::trim).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn trim(&self, keyspace: &str, key: &str, to: TrimTo) -> Result<Trimmed, WriterError> {
+        self.runtime.wait_for(self.writer.trim(keyspace, key, to))
+    }
+
+    /// See [`delete_key`](crate::S3StoreWriter::delete_key).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn delete_key(&self, keyspace: &str, key: &str) -> Result<Trimmed, WriterError> {
+        self.runtime.wait_for(self.writer.delete_key(keyspace, key))
     }
 
     /// See [`sweep`](crate::S3StoreWriter::sweep).

@@ -67,6 +67,17 @@ pub enum WriterError {
         /// Whether the commit under way may have taken effect, or may yet.
         may_have_appended: bool,
     },
+    /// Trim again: the store did not answer in time.
+    #[error(
+        "the store was not available while `{target}` was trimmed: {reason}. It may have been trimmed all the same, or \
+         may yet be: trim it again, which does no harm"
+    )]
+    MayHaveTrimmed {
+        /// Keyspace and key.
+        target: String,
+        /// The last thing that went wrong.
+        reason: String,
+    },
     /// Try again later: other writers kept changing the list.
     #[error(
         "list `{list}` kept changing under this writer: let one writer at a time append to a key. \
@@ -162,7 +173,7 @@ impl WriterError {
 
     /// Whether the same call may succeed later without anything being fixed.
     pub fn is_transient(&self) -> bool {
-        matches!(self.cause(), Self::Unavailable { .. } | Self::Contended { .. })
+        matches!(self.cause(), Self::Unavailable { .. } | Self::MayHaveTrimmed { .. } | Self::Contended { .. })
     }
 
     /// The error of a plan for `target` that was given up.

@@ -27,7 +27,7 @@ mod memory_store;
 #[cfg(test)]
 mod test_clock;
 
-pub use klstore_format::plan::{InvalidInsertion, SweepReport};
+pub use klstore_format::plan::{InvalidInsertion, SweepReport, TrimTo};
 pub use klstore_format::{Insertion, S3StoreConfig};
 
 pub use batching::{BatchingStatistics, BatchingStoreWriter, BatchingStoreWriterBuilder, BatchingStoreWriterConfig};
@@ -37,7 +37,7 @@ pub use error::WriterError;
 pub use keyspace::CreatedKeyspace;
 pub use receipt::{AppendReceipt, Appended};
 pub use s3::S3ObjectStore;
-pub use s3_writer::S3StoreWriter;
+pub use s3_writer::{S3StoreWriter, Trimmed};
 pub use statistics::WriterStatistics;
 pub use store::{ObjectStore, RetryPolicy, StoreError};
 pub use writer::{DutyReport, StoreWriter};

@@ -1,5 +1,7 @@
 //! The writer that appends to S3 at once.
 
+mod trim;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ use crate::receipt::{AppendReceipt, Appended};
 use crate::sessions::{Lease, Sessions};
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
+
+pub use trim::Trimmed;
 
 /// How often an append or compaction starts over because the list moved under it, before it says so.
 const MAX_ROUNDS: u32 = 8;
@@ -89,6 +93,15 @@ enum CommitAppend {
     New(Vec<Insertion>),
     /// It was sent already, and nobody knows what came of it.
     InDoubt(AppendUnderway),
+}
+
+/// When a compaction is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// While there are appends: once it is worth its requests.
+    AfterAppend,
+    /// Also where it would free what was trimmed.
+    AfterTrim,
 }
 
 impl S3StoreWriter {
@@ -294,8 +307,9 @@ impl S3StoreWriter {
                     driver.counters.appended.add(appended_count);
                     driver.counters.duplicates.add(duplicates);
                     driver.counters.conflicts.add(appended.conflicts);
+                    driver.counters.trimmed.add(appended.trimmed);
                     lease.state.last_append = driver.clock.elapsed();
-                    self.start_background_work(lease);
+                    self.start_background_work(lease, Due::AfterAppend);
                     return Ok(PlannedAppend { duplicates, ..appended });
                 }
                 AppendOutcome::AwaitsCompaction { insertions: refused } => {
@@ -308,7 +322,7 @@ impl S3StoreWriter {
     }
 
     /// Collects what the last commit replaced, and compacts where that is due. Waits for neither.
-    fn start_background_work(&self, lease: &mut Lease) {
+    fn start_background_work(&self, lease: &mut Lease, due: Due) {
         let list = lease.list().clone();
         let state = &mut *lease.state;
         let Some(session) = &mut state.session else { return };
@@ -316,7 +330,8 @@ impl S3StoreWriter {
             self.shared.background.collect(list.to_string(), garbage);
         }
         let paused = self.shared.driver.clock.elapsed() < state.compact_not_before;
-        if state.compaction.is_none() && !paused && !session.has_prepared() && session.compaction_due() {
+        let due = session.compaction_due() || (due == Due::AfterTrim && session.trim_left_space());
+        if state.compaction.is_none() && !paused && !session.has_prepared() && due {
             let plan = session.compact(self.shared.driver.random.next());
             state.compaction = Some(self.shared.background.compact(list.to_string(), plan));
         }
@@ -409,13 +424,20 @@ impl S3StoreWriter {
         let Some(mut lease) = shared.sessions.try_lease(&list) else { return Ok(report) };
         let now = shared.driver.clock.elapsed();
         let idle = now.saturating_sub(lease.state.last_append);
+        let retained = now.saturating_sub(lease.state.last_retention);
+        if !shared.options.retention.is_unlimited()
+            && lease.state.session.is_some()
+            && idle.min(retained) >= pauses.compact_idle
+        {
+            report.trimmed_count += self.retain(&mut lease).await?.trimmed_count;
+        }
         let state = &mut *lease.state;
         let Some(session) = &state.session else { return Ok(report) };
         if state.compaction.is_none()
             && !session.has_prepared()
             && idle >= pauses.compact_idle
             && now >= state.compact_not_before
-            && session.idle_compaction_due()
+            && (session.idle_compaction_due() || session.trim_left_space())
         {
             let compaction = shared.background.compact(list.to_string(), session.compact(shared.driver.random.next()));
             let finished = compaction.finished();
@@ -499,6 +521,7 @@ impl StoreWriter for S3StoreWriter {
             let report = report?;
             total.compacted_count += report.compacted_count;
             total.published_count += report.published_count;
+            total.trimmed_count += report.trimmed_count;
         }
         Ok(total)
     }

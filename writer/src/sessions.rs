@@ -26,6 +26,8 @@ pub(crate) struct KeyState {
     pub(crate) compaction: Option<RunningCompaction>,
     /// When the last append ended, by the clock's `elapsed`.
     pub(crate) last_append: Duration,
+    /// When a duty cycle last looked at what the retention allows, by the same clock.
+    pub(crate) last_retention: Duration,
     /// After a failed compaction: not before then.
     pub(crate) compact_not_before: Duration,
 }

@@ -23,6 +23,8 @@ pub struct WriterStatistics {
     pub appended_count: u64,
     /// Items dropped as duplicates by their nonces.
     pub duplicate_count: u64,
+    /// Items taken away by trims, deletions and the retention.
+    pub trimmed_count: u64,
     /// Commits that another writer came before.
     pub conflict_count: u64,
     /// Compactions that prepared an index.
@@ -52,6 +54,7 @@ pub(crate) struct Counters {
     pub(crate) retries: Counter,
     pub(crate) appended: Counter,
     pub(crate) duplicates: Counter,
+    pub(crate) trimmed: Counter,
     pub(crate) conflicts: Counter,
     pub(crate) compactions: Counter,
     pub(crate) failed_compactions: Counter,
@@ -97,6 +100,7 @@ impl Counters {
             retry_count: self.retries.value(),
             appended_count: self.appended.value(),
             duplicate_count: self.duplicates.value(),
+            trimmed_count: self.trimmed.value(),
             conflict_count: self.conflicts.value(),
             compaction_count: self.compactions.value(),
             failed_compaction_count: self.failed_compactions.value(),

@@ -102,4 +102,6 @@ pub struct DutyReport {
     pub compacted_count: u64,
     /// Indexes published by a commit of their own.
     pub published_count: u64,
+    /// Items of idle lists that went by the retention.
+    pub trimmed_count: u64,
 }

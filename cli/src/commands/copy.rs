@@ -89,8 +89,9 @@ pub async fn run(arguments: &Arguments, source: &StoreArguments, output: &Output
         return Err(Failure::new(Kind::Usage, "source and destination are the same lists")
             .advice("name another --to-config, --to-bucket, --to-endpoint, --to-prefix or --to-keyspace"));
     }
-    // What one store took is not refused by the other.
+    // What one store took is not refused by the other, and what the source still has is copied.
     into.max_future_skew_millis = None;
+    (into.retention_max_age_millis, into.retention_max_items, into.retention_max_bytes) = (None, None, None);
     let reader = S3StoreReader::new(from).await?;
     let copier = Copier {
         reader: &reader,

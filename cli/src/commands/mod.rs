@@ -13,6 +13,7 @@ pub mod page;
 pub mod read;
 pub mod s3;
 pub mod stat;
+pub mod trim;
 pub mod verify;
 
 use crate::arguments::{Cli, Command};
@@ -32,6 +33,7 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Keyspace(command) => keyspace::run(command, store, output).await,
         Command::Key(command) => key::run(command, store, output).await,
         Command::Stat(arguments) => stat::run(&arguments, store, output).await,
+        Command::Trim(arguments) => trim::run(&arguments, store, output).await,
         Command::Append(arguments) => append::run(arguments, store, output).await,
         Command::Page(arguments) => page::run(&arguments, store).await,
         Command::Read(arguments) => read::run(arguments, store, output).await,

@@ -42,7 +42,7 @@ fn settings_that_make_no_sense_are_refused() {
         });
         assert_eq!(bad, ConfigError::KmsKeyId);
     }
-    let changes: [fn(&mut S3StoreConfig); 7] = [
+    let changes: [fn(&mut S3StoreConfig); 10] = [
         |config| config.default_max_results = 0,
         |config| config.max_cached_keys = 0,
         |config| config.compact_items_threshold = 0,
@@ -50,6 +50,9 @@ fn settings_that_make_no_sense_are_refused() {
         |config| config.compact_objects_threshold = 0,
         |config| config.compact_objects_threshold = 251,
         |config| config.carry_bytes = usize::MAX,
+        |config| config.retention_max_age_millis = Some(0),
+        |config| config.retention_max_items = Some(0),
+        |config| config.retention_max_bytes = Some(0),
     ];
     for change in changes {
         assert!(matches!(refused(change), ConfigError::OutOfRange { .. }));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::live::Begin;
 use super::load::{Fetch, Snapshot, load};
 use super::session::Session;
 use super::{Answer, Plan, Port, PutKind, Request};
@@ -39,6 +40,8 @@ pub struct Appended {
     pub offsets: Range<u64>,
     /// Items dropped because their nonce was below the list's next nonce.
     pub duplicates: u64,
+    /// Earlier items that the session's retention took away with it.
+    pub trimmed: u64,
     /// How often another writer's commit came first.
     pub conflicts: u64,
 }
@@ -74,25 +77,40 @@ impl Session {
                 }
                 None => true,
             });
-            let appended = |offsets: Range<u64>| Appended {
+            let appended = |offsets: Range<u64>, trimmed| Appended {
                 duplicates: offered - (offsets.end - offsets.start),
                 offsets,
+                trimmed,
                 conflicts,
             };
             if insertions.is_empty() {
                 let end = self.next_offset();
-                return Ok((self, AppendOutcome::Appended(appended(end..end))));
+                return Ok((self, AppendOutcome::Appended(appended(end..end, 0))));
             }
             let items = number(&insertions, self.next_offset(), now);
-            let Some(attempt) = self.prepare(items) else {
+            let start = self.newest.as_ref().map_or(0, |newest| newest.start);
+            let begin = self.retained(port, &items, now).await;
+            let Some(attempt) = self.prepare(items, begin) else {
                 return Ok((self, AppendOutcome::AwaitsCompaction { insertions }));
             };
-            let run = attempt.commit.header.run;
+            let (run, trimmed) = (attempt.commit.header.run, attempt.commit.header.start.saturating_sub(start));
             if self.commit(port, attempt).await? {
-                return Ok((self, AppendOutcome::Appended(appended(run.first..run.end()))));
+                return Ok((self, AppendOutcome::Appended(appended(run.first..run.end(), trimmed))));
             }
             conflicts += 1;
         }
+    }
+
+    /// Where the list is to begin by the session's retention when these items are appended. What the index does not
+    /// tell must not hold up an append: `None` then, and a later commit trims.
+    async fn retained(&mut self, port: &Port, items: &[Item], now: i64) -> Option<Begin> {
+        if self.options.retention.is_unlimited() {
+            return None;
+        }
+        let mut incoming = Run::empty(self.next_offset(), i64::MIN, 0);
+        items.iter().for_each(|item| incoming.push(item));
+        let start = self.retained_from(port, now, &incoming).await.ok()?;
+        self.begin_at(port, start).await.ok()
     }
 
     /// Publishes the prepared index with a metadata-only commit; `false` where there is none (any more).
@@ -104,23 +122,24 @@ impl Session {
             if self.prepared.is_none() {
                 return Ok((self, false));
             }
-            let Some(attempt) = self.prepare(Vec::new()) else { return Ok((self, false)) };
+            let Some(attempt) = self.prepare(Vec::new(), None) else { return Ok((self, false)) };
             let committed = self.commit(&port, attempt).await?;
             Ok((self, committed))
         })
     }
 
-    /// Builds the commit that follows S; `None` where table or header would be too large.
-    fn prepare(&mut self, items: Vec<Item>) -> Option<Attempt> {
+    /// Builds the commit that follows S; `None` where table or header would be too large. `begin` says where the list
+    /// begins with it (rule 6), if not where it does with S.
+    pub(super) fn prepare(&mut self, items: Vec<Item>, begin: Option<Begin>) -> Option<Attempt> {
         let put_id = self.next_put_id;
-        let header = self.successor(&items, put_id)?;
+        let header = self.successor(&items, put_id, begin)?;
         // A small commit is compressed again when it is merged: until then by something fast.
         let fast = BlockOptions { codec: self.options.small_codec(), ..self.options.block };
-        let carried = self.carry.blocks_before(header.run.first, &fast);
+        let carried = self.carry.blocks_before(header.run.first, header.start, &fast);
         // The newest page is in a complete commit's own items as well, and a scan would read a carry in vain.
         let own_bytes: usize = items.iter().map(plain_size).sum();
         let enough = header.commit.complete && own_bytes >= self.options.carry_bytes;
-        let carried: &[CarriedBlock] = if header.start < header.run.first && !enough { &carried } else { &[] };
+        let carried: &[CarriedBlock] = if enough { &[] } else { &carried };
         let own = if header.commit.complete { &self.options.block } else { &fast };
         let commit = encode_commit(header, &items, carried, own).ok()?;
         // Rule 1: a put id is new for every payload of the session.
@@ -129,7 +148,7 @@ impl Session {
     }
 
     /// The header of the commit that follows S, without blocks and carry; `None` where its table would be too long.
-    fn successor(&self, items: &[Item], put_id: u64) -> Option<CommitHeader> {
+    fn successor(&self, items: &[Item], put_id: u64, begin: Option<Begin>) -> Option<CommitHeader> {
         let previous = self.newest.as_deref();
         let first = self.next_offset();
         let running_max = previous.map_or(i64::MIN, |newest| newest.run.running_max_timestamp);
@@ -151,7 +170,12 @@ impl Session {
         if table.len() > MAX_TABLE_ENTRIES {
             return None;
         }
-        let totals = previous.map_or(EMPTY_TOTALS, |newest| newest.totals);
+        let unchanged = previous.map_or(Begin { start: 0, totals: Totals::EMPTY }, |newest| Begin {
+            start: newest.start,
+            totals: newest.totals,
+        });
+        let Begin { start, mut totals } = begin.unwrap_or(unchanged);
+        totals.add(&run);
         Some(CommitHeader {
             list: self.list.hash(),
             commit: CommitIdentity {
@@ -166,13 +190,8 @@ impl Session {
             carry_first: first,
             covered,
             index,
-            // Rule 6: without a trim of our own, max(S.start, t) is S.start.
-            start: previous.map_or(0, |newest| newest.start),
-            totals: Totals {
-                value_bytes: totals.value_bytes + run.value_bytes,
-                min_timestamp: totals.min_timestamp.min(run.min_timestamp),
-                max_timestamp: totals.max_timestamp.max(run.max_timestamp),
-            },
+            start,
+            totals,
             before,
             table,
             own_blocks: Vec::new(),
@@ -183,7 +202,7 @@ impl Session {
     }
 
     /// Sends the commit until its fate is known; `true` where it is in the chain. S moves either way.
-    async fn commit(&mut self, port: &Port, attempt: Attempt) -> Result<bool, FormatError> {
+    pub(super) async fn commit(&mut self, port: &Port, attempt: Attempt) -> Result<bool, FormatError> {
         let header = attempt.commit.header.clone();
         if !rules::kept(Rule::CarryAcknowledged) {
             self.carry.extend(attempt.items.iter().cloned(), header.start, self.options.carry_bytes);
@@ -274,10 +293,8 @@ impl Session {
     }
 }
 
-const EMPTY_TOTALS: Totals = Totals { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
-
 /// A commit that is about to be sent, or was.
-struct Attempt {
+pub(super) struct Attempt {
     commit: EncodedCommit,
     items: Vec<Item>,
     publishes: bool,

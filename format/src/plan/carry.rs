@@ -66,6 +66,10 @@ impl Carry {
                 self.drop_oldest();
             }
         }
+        self.forget_below(start);
+    }
+
+    fn forget_below(&mut self, start: u64) {
         while self.items.front().is_some_and(|item| item.offset < start) {
             self.drop_oldest();
         }
@@ -83,13 +87,16 @@ impl Carry {
         }
     }
 
-    /// The items to repeat in a commit that begins at `first`, as blocks.
-    pub(super) fn blocks_before(&mut self, first: u64, options: &BlockOptions) -> Vec<CarriedBlock> {
+    /// The items to repeat in a commit that begins at `first`, as blocks, where the list begins at `start` with it. If it
+    /// does not become a part of the list, a shorter carry is all that comes of it.
+    pub(super) fn blocks_before(&mut self, first: u64, start: u64, options: &BlockOptions) -> Vec<CarriedBlock> {
         use crate::rules::{Rule, kept};
         // Rule 3: a carry ends exactly at `first`.
         if self.end != first && kept(Rule::CarryFollowsChain) && kept(Rule::CarryAcknowledged) {
             *self = Self::empty_at(first);
         }
+        // Nor does it begin below `start`.
+        self.forget_below(start);
         let items = self.items.make_contiguous();
         let Some(begin) = items.first().map(|item| item.offset) else { return Vec::new() };
         let number = |offset: u64| usize::try_from(offset - begin).unwrap_or(usize::MAX);

@@ -138,7 +138,7 @@ impl Job {
         }
         let old = self.old_head(port).await?;
         let mut index = IndexDraft::of(&base, old);
-        index.drop_below_start(port, &self.list, &base).await?;
+        index.drop_below_start(port, &self.list, &base, &mut self.ids).await?;
         if !worthwhile(&base, x, &index) && rules::kept(Rule::CoverMore) {
             return Ok(Compaction::NothingToDo);
         }

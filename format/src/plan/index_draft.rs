@@ -58,15 +58,17 @@ impl IndexDraft {
         }
     }
 
-    /// Leaves out what lies wholly below B.start (rule 7).
+    /// Leaves out what lies wholly below B.start (rule 7). A leaf that the list begins in is written anew.
     pub(super) async fn drop_below_start(
         &mut self,
         port: &Port,
         list: &ListName,
         base: &CommitHeader,
+        ids: &mut ObjectIds,
     ) -> Result<(), Stop> {
-        let below = self.leaves.iter().take_while(|leaf| leaf.run.end() <= base.start).count();
-        for leaf in self.leaves.drain(..below).collect::<Vec<_>>() {
+        let below = |run: &Run| if rules::kept(Rule::DropBelowStart) { run.end() } else { run.first } <= base.start;
+        let count = self.leaves.iter().take_while(|leaf| below(&leaf.run)).count();
+        for leaf in self.leaves.drain(..count).collect::<Vec<_>>() {
             // Its segments are known from the leaf alone; unread, they would be left to a sweep.
             let name = list.index_page(leaf.id);
             let Some(page) = pages::leaf(port, list, &leaf).await? else { return Err(Stop::GaveUp(name)) };
@@ -74,9 +76,24 @@ impl IndexDraft {
             self.dropped.deletes.push(name);
             self.before = leaf.run.after();
         }
+        if let Some(leaf) = self.leaves.first().copied().filter(|leaf| leaf.run.first < base.start) {
+            let name = list.index_page(leaf.id);
+            let Some(page) = pages::leaf(port, list, &leaf).await? else { return Err(Stop::GaveUp(name)) };
+            let count = page.entries.iter().take_while(|entry| below(&entry.run)).count();
+            if let Some((last, live)) = page.entries.split_at(count).0.last().zip(page.entries.get(count..)) {
+                page.entries.iter().take(count).for_each(|entry| self.dropped.add_entry(list, entry));
+                self.dropped.deletes.push(name);
+                self.before = last.run.after();
+                self.leaves.remove(0);
+                if !live.is_empty() {
+                    let leaf = put_leaf(port, list, ids, live.to_vec()).await?;
+                    self.leaves.insert(0, leaf);
+                }
+            }
+        }
         if self.leaves.is_empty() {
-            let below = self.open.iter().take_while(|entry| entry.run.end() <= base.start).count();
-            for entry in self.open.drain(..below) {
+            let count = self.open.iter().take_while(|entry| below(&entry.run)).count();
+            for entry in self.open.drain(..count) {
                 self.dropped.add_entry(list, &entry);
                 self.before = entry.run.after();
             }
@@ -161,14 +178,8 @@ impl IndexDraft {
         let partials = self.trailing_partials(MAX_LEAF_ENTRIES / 2).len();
         let count = (self.open.len() - partials).min(MAX_LEAF_ENTRIES);
         let entries: Vec<IndexEntry> = self.open.drain(..count).collect();
-        let mut run = entries.first().map_or(self.end(), |entry| entry.run);
-        entries.iter().skip(1).for_each(|entry| run.join(&entry.run));
-        let page = LeafPage { list: list.hash(), id: ids.draw(), entries };
-        let name = list.index_page(page.id);
-        let body = page.encode().map_err(|error| too_large(&name, error))?;
-        let length = body.len() as u64;
-        put_immutable(port, name, body, Rule::IndexBeforePublish).await;
-        self.leaves.push(LeafReference { id: page.id, length, entries: count as u32, run });
+        let leaf = put_leaf(port, list, ids, entries).await?;
+        self.leaves.push(leaf);
         Ok(())
     }
 
@@ -226,6 +237,24 @@ impl Garbage {
             Source::Commit(commit) => self.add_commit(entry.name(list), commit.handover, Rule::StubDroppedHandover),
         }
     }
+}
+
+/// Writes a full leaf of these entries, at least one.
+async fn put_leaf(
+    port: &Port,
+    list: &ListName,
+    ids: &mut ObjectIds,
+    entries: Vec<IndexEntry>,
+) -> Result<LeafReference, Stop> {
+    let mut run = entries.first().map_or(Run::empty(0, i64::MIN, 0), |entry| entry.run);
+    entries.iter().skip(1).for_each(|entry| run.join(&entry.run));
+    let count = entries.len() as u32;
+    let page = LeafPage { list: list.hash(), id: ids.draw(), entries };
+    let name = list.index_page(page.id);
+    let body = page.encode().map_err(|error| too_large(&name, error))?;
+    let length = body.len() as u64;
+    put_immutable(port, name, body, Rule::IndexBeforePublish).await;
+    Ok(LeafReference { id: page.id, length, entries: count, run })
 }
 
 /// Whether a commit has items that belong into the index.

@@ -15,14 +15,17 @@ mod follow_tests;
 mod index_draft;
 pub mod keys;
 mod ledger;
+mod live;
 mod load;
 pub mod metadata;
 mod pages;
 pub mod read;
+mod retention;
 mod session;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod test_store;
+mod trim;
 mod verify;
 
 pub use append::{AppendOutcome, Appended};
@@ -30,10 +33,12 @@ pub use batch::{InvalidInsertion, insertion_size, split, validate};
 pub use collect::{Garbage, collect};
 pub use compact::{Compaction, Prepared};
 pub use load::{Fetch, Snapshot};
+pub use retention::Retention;
 #[cfg(feature = "mutants")]
 pub use session::abandoned;
 pub use session::{Session, SessionOptions};
 pub use sweep::{SweepReport, sweep_commits, sweep_objects, without_writes};
+pub use trim::{TrimOutcome, TrimTo, Trimmed};
 pub use verify::{Damage, DamageKind, Orphan, VerifyProgress, VerifyReport, verify};
 
 use std::future::Future;

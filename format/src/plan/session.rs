@@ -12,6 +12,7 @@ use super::carry::Carry;
 use super::collect::Garbage;
 use super::compact::Prepared;
 use super::load::{Fetch, Snapshot, load};
+use super::retention::Retention;
 use crate::config::S3StoreConfig;
 use crate::error::FormatError;
 use crate::item::Item;
@@ -23,6 +24,7 @@ use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
 use crate::wire::compression::Codec;
 use crate::wire::head::HeadPage;
 use crate::wire::identity::SessionId;
+use crate::wire::leaf::LeafPage;
 
 /// How many small commits make a compaction worth its requests, once their items fill a complete segment.
 const WORTHWHILE_COMMITS: u64 = 32;
@@ -45,6 +47,8 @@ pub struct SessionOptions {
     pub compact_size_threshold: u64,
     /// So many small commits force a partial segment.
     pub compact_objects_threshold: u64,
+    /// What an append lets stand of what came before it.
+    pub retention: Retention,
 }
 
 impl Default for SessionOptions {
@@ -57,6 +61,7 @@ impl Default for SessionOptions {
             compact_items_threshold: 1_000,
             compact_size_threshold: 1 << 20,
             compact_objects_threshold: 100,
+            retention: Retention::default(),
         }
     }
 }
@@ -70,6 +75,7 @@ impl From<&S3StoreConfig> for SessionOptions {
             compact_items_threshold: config.compact_items_threshold,
             compact_size_threshold: config.compact_size_threshold,
             compact_objects_threshold: config.compact_objects_threshold,
+            retention: Retention::from(config),
             ..default
         }
     }
@@ -108,6 +114,8 @@ pub struct Session {
     pub(super) garbage: Option<Garbage>,
     /// The head page that the newest commit refers to, where this session wrote or read it.
     pub(super) head_page: Option<Arc<HeadPage>>,
+    /// The full leaf that a trim has last looked into: the one that the list begins in.
+    pub(super) first_leaf: Option<Arc<LeafPage>>,
 }
 
 impl Session {
@@ -129,6 +137,7 @@ impl Session {
                 prepared: None,
                 garbage: None,
                 head_page: None,
+                first_leaf: None,
             };
             let snapshot = load(&port, &session.list, Fetch::Small).await?;
             session.move_to(snapshot);

@@ -51,6 +51,9 @@ pub struct IndexReference {
 }
 
 /// Sums over the live items: those from `start` on.
+///
+/// A trim into the middle of a commit or segment counts that one whole: the bytes are then up to so much too many, and
+/// the timestamps may be those of items that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of their values.
@@ -347,6 +350,13 @@ impl Manifest {
 impl Totals {
     /// Of no items.
     pub const EMPTY: Self = Self { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
+
+    /// Adds a run.
+    pub(crate) fn add(&mut self, run: &Run) {
+        self.value_bytes = self.value_bytes.saturating_add(run.value_bytes);
+        self.min_timestamp = self.min_timestamp.min(run.min_timestamp);
+        self.max_timestamp = self.max_timestamp.max(run.max_timestamp);
+    }
 }
 
 /// A commit ready to be PUT.

@@ -60,6 +60,10 @@ pub struct Bounds {
     pub abandonments: u8,
     /// Trims.
     pub trims: u8,
+    /// The trims are deletions: to the end, wherever that is at each attempt.
+    pub deletions: bool,
+    /// An append trims what is before so many newest items.
+    pub retention: Option<u8>,
     /// Items have nonces, and both writers re-send one source's items.
     pub nonces: bool,
     /// Whether a commit with an item is complete.
@@ -102,6 +106,8 @@ impl Default for Bounds {
             timeouts: 0,
             abandonments: 0,
             trims: 0,
+            deletions: false,
+            retention: None,
             nonces: false,
             complete: Choice::Never,
             merges: Choice::Never,

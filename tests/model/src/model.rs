@@ -25,7 +25,7 @@ pub enum Action {
     Append(usize, bool),
     /// A writer takes on a metadata-only commit that publishes.
     Publish(usize),
-    /// A writer takes on a trim to its S.next offset.
+    /// A writer takes on a trim to its S.next offset, or a deletion.
     Trim(usize),
     /// A writer makes the next attempt of its operation.
     Attempt(usize),
@@ -133,7 +133,7 @@ impl Protocol {
                 actions.push(Action::Publish(at));
             }
             let newest = state.world.commit(writer.snapshot);
-            if state.left.trims > 0 && newest.next > newest.start {
+            if state.left.trims > 0 && (bounds.deletions || newest.next > newest.start) {
                 actions.push(Action::Trim(at));
             }
         }
@@ -246,8 +246,11 @@ impl Protocol {
             }
             Action::Trim(at) => {
                 state.left.trims -= 1;
-                let wish = state.world.commit(state.writers[at].snapshot).next;
-                state.writers[at].operation = Some(Operation::Trim(wish));
+                state.writers[at].operation = Some(if bounds.deletions {
+                    Operation::Delete { end: state.world.commit(state.world.tip).next, fresh: false }
+                } else {
+                    Operation::Trim(state.world.commit(state.writers[at].snapshot).next)
+                });
                 state.attempt(bounds, at);
             }
             Action::Attempt(at) => state.attempt(bounds, at),

@@ -34,6 +34,8 @@ pub enum Rule {
     DuplicateFromSnapshot,
     /// Rule 6: `start` is the maximum of the wish and S.start.
     StartNeverFalls,
+    /// Rule 6 for deletions: one that has nothing to do believes it only after a Load.
+    DeletionLoads,
     /// Rule 7: only segments below B.start are left out.
     DropBelowStart,
     /// Rule 7: X is strictly above B.C.

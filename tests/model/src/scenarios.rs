@@ -130,6 +130,14 @@ pub fn scenarios() -> Vec<Scenario> {
             Bounds { timeouts: 1, metadata: 1, trims: 1, ..writers([3, 2], [1, 1]) },
         ),
         scenario(
+            "i: deletions by either writer",
+            Bounds { timeouts: 1, trims: 2, deletions: true, ..writers([3, 2], [1, 0]) },
+        ),
+        scenario(
+            "i: appends that trim, a compaction, a carry, a reader",
+            Bounds { timeouts: 1, retention: Some(1), carry: true, reader: true, ..writers([3, 2], [1, 0]) },
+        ),
+        scenario(
             "h: token and follower beside ghosts",
             Bounds { abandonments: 1, token: true, follower: true, ..writers([4, 1], [1, 0]) },
         ),
@@ -256,6 +264,7 @@ pub fn mutants() -> Vec<Mutant> {
         mutant(Rule::ResolveRestartsFromLoad, Stuck, Bounds { progress: true, ..writers([3, 2], [2, 0]) }),
         mutant(Rule::DuplicateFromSnapshot, Nonce, Bounds { nonces: true, abandonments: 1, ..writers([4, 2], [1, 0]) }),
         mutant(Rule::StartNeverFalls, Start, Bounds { trims: 2, ..writers([3, 2], [0, 0]) }),
+        mutant(Rule::DeletionLoads, Start, Bounds { trims: 2, deletions: true, ..writers([2, 2], [0, 0]) }),
         mutant(Rule::DropBelowStart, Start, few()),
         mutant(
             Rule::CoverMore,

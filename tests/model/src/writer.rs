@@ -21,6 +21,13 @@ pub enum Operation {
     Publish,
     /// Trim to an offset with a metadata-only commit.
     Trim(u8),
+    /// Trim to the end, wherever that is at each attempt.
+    Delete {
+        /// Where the list ended when it was asked for: so much must be gone when it is acknowledged.
+        end: u8,
+        /// Whether S comes from a Load since.
+        fresh: bool,
+    },
 }
 
 /// How far a writer is.
@@ -161,9 +168,25 @@ impl State {
             Operation::Trim(wish) if newest.start >= wish && bounds.kept(Rule::StartNeverFalls) => {
                 self.writers[at].operation = None
             }
+            Operation::Delete { end, fresh } if newest.start >= newest.next => {
+                if fresh || !bounds.kept(Rule::DeletionLoads) {
+                    self.check_deleted(end);
+                    self.writers[at].operation = None;
+                } else {
+                    self.writers[at].operation = Some(Operation::Delete { end, fresh: true });
+                    self.writers[at].loaded = false;
+                }
+            }
             Operation::Publish if !self.is_prepared(bounds, at) => self.writers[at].operation = None,
             _ if !self.may_put(at) => {}
             _ => self.prepare_commit(bounds, at, operation),
+        }
+    }
+
+    /// A deletion is acknowledged: what the list held when it was asked for is gone.
+    fn check_deleted(&mut self, end: u8) {
+        if self.world.commit(self.world.tip).start < end {
+            self.fail(Violation::Start);
         }
     }
 
@@ -200,7 +223,13 @@ impl State {
                 commit.next += 1;
                 commit.nonce = if bounds.nonces { item + 1 } else { 0 };
                 commit.complete = complete;
+                if let Some(items) = bounds.retention {
+                    // Rule 6: at most to S.next, so never what the commit itself appends.
+                    let wish = commit.next.saturating_sub(items).min(parent.next);
+                    commit.start = parent.start.max(wish);
+                }
             }
+            Operation::Delete { .. } => commit.start = parent.next,
             // Rule 6.
             Operation::Trim(wish) if bounds.kept(Rule::StartNeverFalls) => commit.start = parent.start.max(wish),
             Operation::Trim(wish) => commit.start = wish,
@@ -327,8 +356,10 @@ impl State {
         writer.phase = Phase::Ready;
         writer.snapshot = newest;
         writer.sending = NONE;
-        if writer.operation == Some(Operation::Publish) {
-            writer.operation = None;
+        match writer.operation {
+            Some(Operation::Publish) => writer.operation = None,
+            Some(Operation::Delete { end, .. }) => writer.operation = Some(Operation::Delete { end, fresh: true }),
+            _ => {}
         }
         if bounds.carry && bounds.kept(Rule::CarryFollowsChain) {
             self.writers[at].memory = self.last_item(newest);
@@ -351,6 +382,9 @@ impl State {
         }
         if bounds.nonces && commit.item != NONE {
             self.source = self.source.max(commit.item + 1);
+        }
+        if let Some(Operation::Delete { end, .. }) = self.writers[at].operation {
+            self.check_deleted(end);
         }
         let memory = self.last_item(id).filter(|_| bounds.carry);
         let writer = &mut self.writers[at];

@@ -8,7 +8,7 @@ use rand::RngExt;
 use super::Explorer;
 use super::task::{From, Outcome, Purpose, Reading, or_error};
 use crate::seeded::percent;
-use crate::vec_model::{self, compare};
+use crate::vec_model::{self, compare, compare_continued};
 use crate::workload;
 use crate::world::list;
 
@@ -21,6 +21,8 @@ const MAX_POLLS: usize = 40;
 pub(super) struct Cursor {
     order: IterationOrder,
     at: u64,
+    /// Its snapshot begins there or later.
+    oldest_begin: u64,
     text: String,
 }
 
@@ -29,13 +31,13 @@ impl Explorer {
         let max_size = workload::page_size(&mut self.random);
         if !self.cursors.is_empty() && percent(&mut self.random, 60) {
             let place = self.random.random_range(0..self.cursors.len());
-            let Cursor { order, at, text } = &self.cursors[place];
-            let (order, at, text) = (*order, *at, text.clone());
-            return self.start_read(order, max_size, From::At(at), Some(text));
+            let Cursor { order, at, oldest_begin, text } = &self.cursors[place];
+            let (order, at, oldest_begin, text) = (*order, *at, *oldest_begin, text.clone());
+            return self.start_read(order, max_size, From::At(at), oldest_begin, Some(text));
         }
         let order = workload::order(&mut self.random);
         let filter = workload::filter(&mut self.random, &self.witness.items);
-        self.start_read(order, max_size, From::Filter(filter), None)
+        self.start_read(order, max_size, From::Filter(filter), self.witness.begin(), None)
     }
 
     fn start_read(
@@ -43,11 +45,13 @@ impl Explorer {
         order: IterationOrder,
         max_size: u64,
         from: From,
+        oldest_begin: u64,
         continuation: Option<String>,
     ) -> Result<(), String> {
         let filter = if let From::Filter(filter) = &from { *filter } else { ItemFilter::default() };
         let request = PageRequest { list: list(), order, max_size, filter, continuation };
-        let purpose = Purpose::Read(Reading { order, max_size, from, began_with: self.witness.items.len() });
+        let began_at = self.witness.moments.len() - 1;
+        let purpose = Purpose::Read(Reading { order, max_size, from, began_at, oldest_begin });
         self.start(purpose, read_page(request), or_error(Outcome::Page))
     }
 
@@ -56,19 +60,22 @@ impl Explorer {
         let Purpose::Read(reading) = purpose else { return Err("a page that nobody asked for".to_owned()) };
         self.tally.pages += 1;
         self.tally.misses += page.continuation_misses;
-        let Reading { order, max_size, from, began_with } = &reading;
+        let Reading { order, max_size, from, began_at, oldest_begin } = &reading;
         let mut difference = String::new();
-        for length in (*began_with..=self.witness.items.len()).rev() {
+        self.tally.missed += page.trimmed_items;
+        for &(length, begin) in self.witness.moments[*began_at..].iter().rev() {
             let items: &[Item] = &self.witness.items[..length];
-            let at = match from {
-                From::Filter(filter) => vec_model::start(items, *order, filter),
-                From::At(at) => *at,
+            let next = match from {
+                From::Filter(filter) => {
+                    let at = vec_model::start(items, *order, filter);
+                    let expected = vec_model::live_page(items, begin, *order, at, *max_size);
+                    compare(&expected, &page.items, page.continuation.is_some()).map(|()| expected.next)
+                }
+                From::At(at) => compare_continued(items, (*oldest_begin, begin), (*order, *at, *max_size), &page),
             };
-            let expected = vec_model::page(items, *order, at, *max_size);
-            match compare(&expected, &page.items, page.continuation.is_some()) {
-                Ok(()) => {
-                    let next = expected.next;
-                    self.keep_cursor(*order, next, page.continuation);
+            match next {
+                Ok(next) => {
+                    self.keep_cursor(*order, next, *oldest_begin, page.continuation);
                     return Ok(());
                 }
                 Err(error) => difference = error,
@@ -78,16 +85,22 @@ impl Explorer {
             From::Filter(filter) => format!("{filter:?}"),
             From::At(at) => format!("the continuation at {at}"),
         };
-        Err(format!("a page {order:?} from {start}, {max_size} items at most: {difference} in a list of {began_with}"))
+        Err(format!("a page {order:?} from {start}, {max_size} items at most: {difference} since moment {began_at}"))
     }
 
-    fn keep_cursor(&mut self, order: IterationOrder, next: Option<u64>, continuation: Option<String>) {
+    fn keep_cursor(
+        &mut self,
+        order: IterationOrder,
+        next: Option<u64>,
+        oldest_begin: u64,
+        continuation: Option<String>,
+    ) {
         let (Some(at), Some(text)) = (next, continuation) else { return };
         if self.cursors.len() == MAX_CURSORS {
             let place = self.random.random_range(0..MAX_CURSORS);
             self.cursors.swap_remove(place);
         }
-        self.cursors.push(Cursor { order, at, text });
+        self.cursors.push(Cursor { order, at, oldest_begin, text });
     }
 
     /// Nothing moves any more: the whole list, in both orders.
@@ -95,10 +108,11 @@ impl Explorer {
         for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
             let max_size = self.random.random_range(1..20);
             self.cursors.clear();
-            self.start_read(order, max_size, From::Filter(ItemFilter::default()), None)?;
+            let begin = self.witness.begin();
+            self.start_read(order, max_size, From::Filter(ItemFilter::default()), begin, None)?;
             self.finish_tasks()?;
-            while let Some(Cursor { order, at, text }) = self.cursors.pop() {
-                self.start_read(order, max_size, From::At(at), Some(text))?;
+            while let Some(Cursor { order, at, oldest_begin, text }) = self.cursors.pop() {
+                self.start_read(order, max_size, From::At(at), oldest_begin, Some(text))?;
                 self.finish_tasks()?;
             }
         }
@@ -131,12 +145,16 @@ impl Explorer {
             Err(FormatError::Contended { .. }) => Vec::new(),
             Err(error) => return Err(format!("a follower: {error}")),
         };
-        let end = self.followed + items.len();
-        if self.witness.items.get(self.followed..end) != Some(&items) {
-            let followed = self.followed;
-            return Err(format!("a follower saw {items:?} from {followed} on, which is not the list"));
+        let followed = self.followed;
+        for item in &items {
+            // It passes over what was trimmed, to where the list began at some moment.
+            let begins_there = || self.witness.moments.iter().any(|&(_, begin)| begin == item.offset);
+            let follows = item.offset == self.followed as u64 || (item.offset > self.followed as u64 && begins_there());
+            if !follows || self.witness.items.get(item.offset as usize) != Some(item) {
+                return Err(format!("a follower saw {items:?} from {followed} on, which is not the list"));
+            }
+            self.followed = item.offset as usize + 1;
         }
-        self.followed = end;
         Ok(())
     }
 
@@ -145,7 +163,8 @@ impl Explorer {
         for _ in 0..MAX_POLLS {
             self.begin_poll()?;
             self.finish_tasks()?;
-            if self.followed == self.witness.items.len() {
+            // Nothing is to be seen of what was trimmed before.
+            if self.followed.max(self.witness.begin() as usize) == self.witness.items.len() {
                 return Ok(());
             }
         }

@@ -3,7 +3,7 @@
 use klstore_format::FormatError;
 use klstore_format::plan::follow::Follower;
 use klstore_format::plan::read::Page;
-use klstore_format::plan::{Answer, AppendOutcome, Compaction, Plan, PutKind, Request, Session, Step};
+use klstore_format::plan::{Answer, AppendOutcome, Compaction, Plan, PutKind, Request, Session, Step, TrimOutcome};
 use klstore_format::{Insertion, Item, ItemFilter, IterationOrder};
 use rand::RngExt;
 
@@ -14,6 +14,7 @@ pub(super) enum Outcome {
     Opened(Box<Session>),
     Appended(Box<Session>, AppendOutcome),
     Published(Box<Session>),
+    Trimmed(Box<Session>, TrimOutcome),
     Compacted(Box<Compaction>),
     /// A collection or a sweep.
     Swept,
@@ -26,10 +27,25 @@ pub(super) enum Outcome {
 
 /// Why a plan runs.
 pub(super) enum Purpose {
-    Open { writer: usize },
-    Append { writer: usize, insertions: Vec<Insertion> },
-    Publish { writer: usize },
-    Compact { writer: usize, generation: u64 },
+    Open {
+        writer: usize,
+    },
+    Append {
+        writer: usize,
+        insertions: Vec<Insertion>,
+    },
+    Publish {
+        writer: usize,
+    },
+    /// The list is to begin there or further on.
+    Trim {
+        writer: usize,
+        begin: u64,
+    },
+    Compact {
+        writer: usize,
+        generation: u64,
+    },
     Collect,
     Sweep,
     Read(Reading),
@@ -41,8 +57,10 @@ pub(super) struct Reading {
     pub(super) order: IterationOrder,
     pub(super) max_size: u64,
     pub(super) from: From,
-    /// Items of the list when the read began.
-    pub(super) began_with: usize,
+    /// The moment of the list's history in which the read began.
+    pub(super) began_at: usize,
+    /// The snapshot that it reads on in begins there or later.
+    pub(super) oldest_begin: u64,
 }
 
 /// Where a page starts.
@@ -58,6 +76,7 @@ impl Purpose {
             Self::Open { .. } => "opening a session",
             Self::Append { .. } => "an append",
             Self::Publish { .. } => "a publication",
+            Self::Trim { .. } => "a trim",
             Self::Compact { .. } => "a compaction",
             Self::Collect => "a collection",
             Self::Sweep => "a sweep",

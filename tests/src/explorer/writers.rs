@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use klstore_format::Insertion;
 use klstore_format::plan::{
-    AppendOutcome, Appended, Compaction, Plan, Session, SessionOptions, collect, sweep_commits, sweep_objects,
+    AppendOutcome, Appended, Compaction, Plan, Session, SessionOptions, TrimOutcome, TrimTo, collect, sweep_commits,
+    sweep_objects,
 };
 use klstore_format::wire::identity::SessionId;
 use rand::RngExt;
@@ -32,8 +33,9 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(random: &mut Random) -> Self {
         let profile = *pick(random, &[Profile::Small, Profile::Small, Profile::Complete, Profile::Mixed]);
+        let retention = workload::retention(random, profile);
         Self {
-            options: Arc::new(workload::options(random, profile)),
+            options: Arc::new(SessionOptions { retention, ..workload::options(random, profile) }),
             session: None,
             busy: false,
             compacting: false,
@@ -52,7 +54,8 @@ impl Explorer {
         }
         match self.random.random_range(0..100) {
             0..35 => self.begin_compaction(writer),
-            35..45 => self.begin_publication(writer),
+            35..43 => self.begin_publication(writer),
+            43..47 => self.begin_trim(writer),
             _ => self.begin_append(writer),
         }
     }
@@ -108,6 +111,23 @@ impl Explorer {
         self.start(Purpose::Publish { writer }, session.publish(), into)
     }
 
+    fn begin_trim(&mut self, writer: usize) -> Result<(), String> {
+        let Some(session) = self.writers[writer].session.take() else { return self.begin_open(writer) };
+        self.writers[writer].busy = true;
+        let (begun, end) = (self.witness.begin(), self.witness.items.len() as u64);
+        let offset = begun.saturating_sub(2) + self.random.random_range(0..=(end - begun) / 2 + 3);
+        let (to, begin) = match self.witness.items.get(offset as usize) {
+            _ if percent(&mut self.random, 10) => (TrimTo::Offset(u64::MAX), end),
+            Some(item) if percent(&mut self.random, 30) => {
+                let first = self.witness.items.iter().position(|other| other.timestamp >= item.timestamp);
+                (TrimTo::Timestamp(item.timestamp), first.map_or(end, |first| first as u64))
+            }
+            _ => (TrimTo::Offset(offset), offset.min(end)),
+        };
+        let into = or_error(|(session, outcome)| Outcome::Trimmed(Box::new(session), outcome));
+        self.start(Purpose::Trim { writer, begin }, session.trim(to), into)
+    }
+
     fn begin_compaction(&mut self, writer: usize) -> Result<(), String> {
         let id = self.draw();
         let Writer { session: Some(session), compacting: false, generation, .. } = &self.writers[writer] else {
@@ -153,6 +173,17 @@ impl Explorer {
                 self.give_back(writer, session);
                 self.begin_collection(writer)
             }
+            (Purpose::Trim { writer, begin }, Outcome::Trimmed(session, outcome)) => {
+                self.give_back(writer, session);
+                if let TrimOutcome::Trimmed(trimmed) = outcome {
+                    self.tally.trims += 1;
+                    let begins = self.witness.begin();
+                    if trimmed.start < begin || begins < trimmed.start {
+                        return Err(format!("a trim to {begin} is acknowledged as {trimmed:?}; it begins at {begins}"));
+                    }
+                }
+                self.begin_collection(writer)
+            }
             (Purpose::Compact { writer, generation }, Outcome::Compacted(compaction)) => {
                 let writer = &mut self.writers[writer];
                 if writer.generation == generation {
@@ -177,9 +208,10 @@ impl Explorer {
     /// A plan is given up. With it goes the session that it had.
     pub(super) fn gave_up(&mut self, purpose: &Purpose) {
         let Some(writer) = (match purpose {
-            Purpose::Open { writer } | Purpose::Publish { writer } | Purpose::Append { writer, .. } => {
-                self.writers.get_mut(*writer)
-            }
+            Purpose::Open { writer }
+            | Purpose::Publish { writer }
+            | Purpose::Trim { writer, .. }
+            | Purpose::Append { writer, .. } => self.writers.get_mut(*writer),
             Purpose::Compact { writer, generation } => {
                 let writer = self.writers.get_mut(*writer);
                 if let Some(writer) = writer
@@ -207,6 +239,7 @@ impl Explorer {
     /// Property 1: what is acknowledged is in the chain, at these offsets.
     fn check_acknowledged(&mut self, insertions: &[Insertion], appended: &Appended) -> Result<(), String> {
         self.tally.appends += 1;
+        self.tally.retained += appended.trimmed;
         let offsets = appended.offsets.start as usize..appended.offsets.end as usize;
         let Some(items) = self.witness.items.get(offsets.clone()) else {
             let end = self.witness.items.len();

@@ -1,7 +1,5 @@
 //! Every row of 'what breaks without each rule' in docs/PROTOCOL.md: a schedule that holds with all rules on and is
 //! violated with the row's rule switched off. The plans are the real ones; only the order of requests is chosen.
-//!
-//! The rows of the trim itself (`start` := max, leaving out only what is below B.start) belong to the trim.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,14 +9,13 @@
 )]
 
 mod sweeper_and_reader;
+mod trim;
 mod writer;
 
 use klstore_format::FormatError;
 use klstore_format::plan::read::Page;
-use klstore_format::plan::{Session, SessionOptions, SweepReport};
+use klstore_format::plan::{Session, SessionOptions, SweepReport, TrimOutcome, TrimTo};
 use klstore_format::rules::{Rule, without};
-use klstore_format::wire::commit::{CommitHeader, encode_commit};
-use klstore_format::wire::identity::{CommitIdentity, SessionId};
 use klstore_tests::world::*;
 
 type Outcome = Result<(), String>;
@@ -98,26 +95,9 @@ fn one_of(page: Result<Page, FormatError>, expected: &[&str]) -> Outcome {
     }
 }
 
-/// What a trim by another writer leaves: a metadata-only commit that raises `start` (the command follows later).
-fn trim_by_hand(world: &mut World, session: u128, start: u64) {
-    let loaded = world.open(session, small());
-    let newest = loaded.newest().expect("a commit").clone();
-    let header = CommitHeader {
-        commit: CommitIdentity {
-            seq: newest.commit.seq + 1,
-            session: SessionId(session),
-            put_id: 0,
-            handover: true,
-            complete: false,
-        },
-        run: newest.run.after(),
-        carry_first: newest.next_offset(),
-        start,
-        table: newest.table.iter().copied().chain([newest.as_table_entry()]).collect(),
-        own_blocks: Vec::new(),
-        carried_blocks: Vec::new(),
-        ..newest.clone()
-    };
-    let commit = encode_commit(header, &[], &[], &small().block).expect("encode");
-    world.put(list().commit(commit.header.commit.seq), commit.body);
+/// Another writer trims.
+fn trim(world: &mut World, writer: u128, start: u64) {
+    let session = world.open(writer, small());
+    let (_, outcome) = Actor::new(session.trim(TrimTo::Offset(start))).finish(world).expect("a trim");
+    assert!(matches!(outcome, TrimOutcome::Trimmed(trimmed) if trimmed.start == start), "{outcome:?}");
 }

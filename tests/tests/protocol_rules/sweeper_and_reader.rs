@@ -10,7 +10,7 @@ use klstore_tests::world::*;
 
 use crate::{
     A, B, Outcome, check, complete, expect_all, list_with_a_leaf, one_of, small, stalled_put_after_takeover, swept,
-    trim_by_hand,
+    trim,
 };
 
 #[test]
@@ -147,7 +147,7 @@ fn rule_12_index_match() {
         // The reader has the index that refers to commit 2 itself; then 2 is trimmed, deleted and created again.
         let reader = Actor::new(read_page(item(2))).pause_before(world, commit_get(2));
         drop(a);
-        trim_by_hand(world, A + 2, 4);
+        trim(world, A + 2, 4);
         let a = world.open(A + 4, complete());
         let a = world.append(a, &["a5"]).0;
         world.compact_and_collect(a, "a6");

@@ -9,7 +9,7 @@ use klstore_tests::world::*;
 
 use crate::{
     A, B, Outcome, check, complete, expect_all, list_with_a_leaf, one_of, small, stalled_put_after_takeover, swept,
-    trim_by_hand,
+    trim,
 };
 
 /// A gives up the PUT of commit 2; with the rule on it opens a fresh session, without it goes on under the old id.
@@ -362,7 +362,7 @@ fn rule_9_dropped_complete_handover_becomes_a_stub() {
         let b = world.append_each(b, &["b2", "b3"]);
         let b = world.compact_and_collect(b, "b4");
         drop(b);
-        trim_by_hand(world, B + 2, 4);
+        trim(world, B + 2, 4);
         let b = world.open(B + 4, complete());
         let b = world.append(b, &["b5"]).0;
         world.compact_and_collect(b, "b6");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
 
+mod trimming;
+
 use std::time::Duration;
 
 use klstore_format::plan::read::{PageRequest, read_page};
@@ -393,7 +395,7 @@ async fn a_duty_cycle_compacts_idle_lists_and_then_lets_them_rest() {
     assert_eq!(bench.writer.duty_cycle().await.unwrap(), DutyReport::default());
     bench.clock.sleep(Duration::from_secs(600)).await;
     let report = bench.writer.duty_cycle().await.unwrap();
-    assert_eq!(report, DutyReport { compacted_count: 1, published_count: 1 });
+    assert_eq!(report, DutyReport { compacted_count: 1, published_count: 1, trimmed_count: 0 });
     bench.clock.sleep(Duration::from_secs(6_000)).await;
     bench.store.take_requests();
     assert_eq!(bench.writer.duty_cycle().await.unwrap(), DutyReport::default());
