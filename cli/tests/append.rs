@@ -193,7 +193,7 @@ fn import_killed(path: &Path, expected: &[String], kills: usize, most_requests: 
             thread::sleep(Duration::from_millis(1));
         }
         thread::sleep(Duration::from_millis(random.random_range(0..45)));
-        signal(&child, "KILL");
+        child.kill().unwrap();
         child.wait().unwrap();
         let ran = store.klstore(&["stat", "ks", "all", "--json"]);
         reached.push(if ran.code == Some(0) { ran.json()["next_offset"].as_u64().unwrap() } else { 0 });

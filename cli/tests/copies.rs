@@ -16,7 +16,7 @@ use klstore_s3_server::{Fault, Operation};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Value, json};
-use support::{Store, signal, spawn};
+use support::{Store, spawn};
 
 fn lines(count: u64) -> String {
     let line = |n: u64| match n % 3 {
@@ -73,7 +73,7 @@ fn a_copy_that_was_killed_goes_on() {
         while reached() <= before && child.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(10));
         }
-        signal(&child, "KILL");
+        child.kill().unwrap();
         child.wait().unwrap();
         kills += 1;
         assert!(kills < 40, "it does not get on");
