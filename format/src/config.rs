@@ -74,7 +74,8 @@ pub struct S3StoreConfig {
     pub compact_objects_threshold: u64,
     /// How far ahead of the writer's clock a timestamp may be, in milliseconds; any where it is `None`.
     pub max_future_skew_millis: Option<u64>,
-    /// Stored bytes of earlier items that a small commit repeats, so that a reader finds the newest page in one object.
+    /// Plain bytes of earlier items (with 35 for each beside its value) that a small commit repeats, so that a reader
+    /// finds the newest page in one object.
     pub carry_bytes: usize,
     /// How items are compressed. Small commits and carries, which a compaction rewrites, take LZ4 where this is Zstandard.
     pub codec: Codec,

@@ -14,7 +14,6 @@ use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
 use crate::rules::{self, Rule};
 use crate::wire::block::{BlockOptions, plain_size};
-use crate::wire::carried_block::CarriedBlock;
 use crate::wire::commit::{CommitHeader, EncodedCommit, TableEntry, Totals, encode_commit};
 use crate::wire::identity::CommitIdentity;
 use crate::wire::run::Run;
@@ -116,13 +115,13 @@ impl Session {
         let header = self.successor(&items, put_id)?;
         // A small commit is compressed again when it is merged: until then by something fast.
         let fast = BlockOptions { codec: self.options.small_codec(), ..self.options.block };
-        let carried = self.carry.blocks_before(header.run.first, &fast);
         // The newest page is in a complete commit's own items as well, and a scan would read a carry in vain.
         let own_bytes: usize = items.iter().map(plain_size).sum();
         let enough = header.commit.complete && own_bytes >= self.options.carry_bytes;
-        let carried: &[CarriedBlock] = if header.start < header.run.first && !enough { &carried } else { &[] };
+        let carries = header.start < header.run.first && !enough;
+        let carried = if carries { self.carry.blocks_before(header.run.first, &fast) } else { Vec::new() };
         let own = if header.commit.complete { &self.options.block } else { &fast };
-        let commit = encode_commit(header, &items, carried, own).ok()?;
+        let commit = encode_commit(header, &items, &carried, own).ok()?;
         // Rule 1: a put id is new for every payload of the session.
         self.next_put_id += 1;
         Some(Attempt { commit, items, publishes: self.prepared.is_some() })
@@ -151,11 +150,11 @@ impl Session {
         if table.len() > MAX_TABLE_ENTRIES {
             return None;
         }
-        let totals = previous.map_or(EMPTY_TOTALS, |newest| newest.totals);
+        let totals = previous.map_or(Totals::EMPTY, |newest| newest.totals);
         Some(CommitHeader {
             list: self.list.hash(),
             commit: CommitIdentity {
-                seq: previous.map_or(0, |newest| newest.commit.seq + 1),
+                seq: previous.map_or(0, |newest| newest.commit.seq.saturating_add(1)),
                 session: self.id,
                 put_id,
                 // Rule 3: true where S is another session's, and for commit 0.
@@ -169,7 +168,7 @@ impl Session {
             // Rule 6: without a trim of our own, max(S.start, t) is S.start.
             start: previous.map_or(0, |newest| newest.start),
             totals: Totals {
-                value_bytes: totals.value_bytes + run.value_bytes,
+                value_bytes: totals.value_bytes.saturating_add(run.value_bytes),
                 min_timestamp: totals.min_timestamp.min(run.min_timestamp),
                 max_timestamp: totals.max_timestamp.max(run.max_timestamp),
             },
@@ -273,8 +272,6 @@ impl Session {
         Err(FormatError::Contended { list: self.list.to_string(), attempts: MAX_RESTARTS })
     }
 }
-
-const EMPTY_TOTALS: Totals = Totals { value_bytes: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN };
 
 /// A commit that is about to be sent, or was.
 struct Attempt {
