@@ -83,7 +83,8 @@ pub struct S3StoreConfig {
     pub retention_max_items: Option<u64>,
     /// A writer trims all but the newest items of so many value bytes together. All stay where it is `None`.
     pub retention_max_bytes: Option<u64>,
-    /// Stored bytes of earlier items that a small commit repeats, so that a reader finds the newest page in one object.
+    /// Plain bytes of earlier items (with 35 for each beside its value) that a small commit repeats, so that a reader
+    /// finds the newest page in one object.
     pub carry_bytes: usize,
     /// Bytes of memory that the carries and recent items of all of a writer's keys may take together. Keys beyond that
     /// are written without carry, and read again for their compaction.

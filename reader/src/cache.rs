@@ -14,6 +14,8 @@ use crate::transport::Body;
 
 /// What is counted for an object or an extent beside its bytes.
 const OVERHEAD_BYTES: u64 = 256;
+/// A piece of a body keeps the whole buffer that it came in (400 KiB natively): smaller ones are copied out.
+const COPIED_BYTES: usize = 256 << 10;
 
 /// Extents (byte ranges) of objects. An object's extents are all of one ETag; never does one answer mix two.
 pub(crate) struct ExtentCache {
@@ -203,7 +205,10 @@ impl CachedObject {
             position += covered;
             let next = self.extents.range(position..).next().map_or(u64::MAX, |(start, _)| *start);
             let fresh = (next - position).min(body.len() as u64);
-            let extent = body.split_to(fresh as usize);
+            let mut extent = body.split_to(fresh as usize);
+            if extent.len() < COPIED_BYTES {
+                extent = Bytes::copy_from_slice(&extent);
+            }
             if !extent.is_empty() {
                 self.bytes += extent.len() as u64;
                 self.extents.insert(position, extent);

@@ -78,7 +78,8 @@ fn pages_of<'a, R: StoreReader + ?Sized>(
             return Ok(None);
         };
         let page = reader.read_page(keyspace, key, order, max_size, filter, continuation).await?;
-        let next = page.continuation.clone().map(|continuation| (later_size, None, Some(continuation)));
+        let size = later_size.map(|size| size.max(page.items.len() as u64));
+        let next = page.continuation.clone().map(|continuation| (size, None, Some(continuation)));
         Ok(Some((page, next)))
     })
 }

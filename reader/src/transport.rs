@@ -266,7 +266,8 @@ impl BodyCollector {
 
     fn join_small(&mut self) {
         if !self.small.is_empty() {
-            self.pieces.push(join(&self.small));
+            // A copy: a small chunk keeps the whole buffer that it came in.
+            self.pieces.push(self.small.concat().into());
             self.small.clear();
             self.small_bytes = 0;
         }

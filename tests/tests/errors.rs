@@ -14,7 +14,9 @@ use std::time::Duration;
 use http::StatusCode;
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::plan::InvalidInsertion;
-use klstore_format::wire::token::Token;
+use klstore_format::wire::commit::IndexReference;
+use klstore_format::wire::identity::{BlockOwner, ObjectId};
+use klstore_format::wire::token::{NewestCommit, Place, Token};
 use klstore_format::{Item, ItemFilter, IterationOrder};
 use klstore_reader::{FollowStart, Polling, ReaderError, S3StoreReader, StoreReader};
 use klstore_s3_server::{Credential, Fault, Operation, Permission, RunningServer, ServerBuilder, WrongRegion};
@@ -197,13 +199,24 @@ async fn forged_and_foreign_continuations() -> Outcome {
     // Forged with a right checksum: whatever its numbers say, only the list's own items come, or an error.
     let name = ListName::new(&Prefix::new("")?, KEYSPACE, KEY)?;
     let honest = Token::decode(&token, &name.hash(), forwards)?;
-    let places = [honest.place, None];
+    let Some(Place::Commit { seq, owner, .. }) = honest.place else { return Err("no place in a commit".into()) };
+    let at = |position| Some(Place::Commit { seq, owner, position });
+    let segment = |position| Some(Place::Segment { id: ObjectId { x: 1, id: 1 }, position });
+    let places = [honest.place, None, at(0), at(u64::MAX), segment(0), segment(u64::MAX)];
+    let index = |length| Some(IndexReference { id: ObjectId { x: u64::MAX, id: 7 }, length });
+    let newest = |seq, owner| NewestCommit { seq, owner };
     let mut forgeries = Vec::new();
     for next in [0, 2, 3, 4, u64::MAX] {
         for end in [0, 3, 4, u64::MAX] {
             for page_bytes in [0, u32::MAX] {
                 for place in &places {
                     forgeries.push(Token { next, end, page_bytes, place: *place, ..honest });
+                    for index in [index(0), index(1), index(u64::MAX)] {
+                        forgeries.push(Token { next, end, page_bytes, place: *place, index, ..honest });
+                    }
+                    for newest in [newest(0, owner), newest(u64::MAX, owner), newest(seq, BlockOwner([0; 8]))] {
+                        forgeries.push(Token { next, end, page_bytes, place: *place, newest, ..honest });
+                    }
                 }
             }
         }

@@ -15,7 +15,6 @@ use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
 use crate::rules::{self, Rule};
 use crate::wire::block::{BlockOptions, plain_size};
-use crate::wire::carried_block::CarriedBlock;
 use crate::wire::commit::{CommitHeader, EncodedCommit, TableEntry, Totals, encode_commit};
 use crate::wire::identity::CommitIdentity;
 use crate::wire::run::Run;
@@ -135,13 +134,14 @@ impl Session {
         let header = self.successor(&items, put_id, begin)?;
         // A small commit is compressed again when it is merged: until then by something fast.
         let fast = BlockOptions { codec: self.options.small_codec(), ..self.options.block };
-        let carried = self.carry.blocks_before(header.run.first, header.start, &fast);
         // The newest page is in a complete commit's own items as well, and a scan would read a carry in vain.
         let own_bytes: usize = items.iter().map(plain_size).sum();
         let enough = header.commit.complete && own_bytes >= self.options.carry_bytes;
-        let carried: &[CarriedBlock] = if enough { &[] } else { &carried };
+        let carries = header.start < header.run.first && !enough;
+        let carried =
+            if carries { self.carry.blocks_before(header.run.first, header.start, &fast) } else { Vec::new() };
         let own = if header.commit.complete { &self.options.block } else { &fast };
-        let commit = encode_commit(header, &items, carried, own).ok()?;
+        let commit = encode_commit(header, &items, &carried, own).ok()?;
         // Rule 1: a put id is new for every payload of the session.
         self.next_put_id += 1;
         Some(Attempt { commit, items, publishes: self.prepared.is_some() })
@@ -179,7 +179,7 @@ impl Session {
         Some(CommitHeader {
             list: self.list.hash(),
             commit: CommitIdentity {
-                seq: previous.map_or(0, |newest| newest.commit.seq + 1),
+                seq: previous.map_or(0, |newest| newest.commit.seq.saturating_add(1)),
                 session: self.id,
                 put_id,
                 // Rule 3: true where S is another session's, and for commit 0.

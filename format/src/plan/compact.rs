@@ -183,8 +183,8 @@ impl Job {
     async fn merge(&mut self, port: &Port, index: &mut IndexDraft, group: &[TableEntry]) -> Result<(), Stop> {
         let mut sum = Run::empty(0, i64::MIN, 0);
         let add = |sum: &mut Run, run: &Run| {
-            sum.count += run.count;
-            sum.value_bytes += run.value_bytes;
+            sum.count = sum.count.saturating_add(run.count);
+            sum.value_bytes = sum.value_bytes.saturating_add(run.value_bytes);
         };
         group.iter().for_each(|entry| add(&mut sum, &entry.run));
         let partials = index.trailing_partials(MAX_MERGED_PARTIALS);

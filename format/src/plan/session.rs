@@ -207,8 +207,8 @@ impl Session {
                 sums.complete += 1;
             } else {
                 sums.commits += 1;
-                sums.items += entry.run.count;
-                sums.value_bytes += entry.run.value_bytes;
+                sums.items = sums.items.saturating_add(entry.run.count);
+                sums.value_bytes = sums.value_bytes.saturating_add(entry.run.value_bytes);
             }
         }
         sums

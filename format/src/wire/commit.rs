@@ -24,7 +24,7 @@ use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId}
 use super::preamble::{Header, HeaderWriter, Kind};
 use super::run::Run;
 use crate::item::Item;
-use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_TABLE_ENTRIES};
+use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_PAGE_BYTES, MAX_TABLE_ENTRIES};
 
 const IDENTITY: u16 = 1;
 const OWN: u16 = 2;
@@ -297,6 +297,16 @@ pub(super) fn read_id(reader: &mut Reader<'_>) -> Result<ObjectId, Malformed> {
     Ok(ObjectId { x: reader.varint()?, id: reader.u128()? })
 }
 
+/// The reference to a head page, which has some bytes and not too many.
+pub(super) fn read_index(reader: &mut Reader<'_>) -> Result<IndexReference, Malformed> {
+    let index = IndexReference { id: read_id(reader)?, length: reader.varint()? };
+    if (1..=MAX_PAGE_BYTES).contains(&index.length) {
+        Ok(index)
+    } else {
+        Err(Malformed::Corrupt("the length of its index is impossible"))
+    }
+}
+
 fn read_identity(mut section: Reader<'_>) -> Result<CommitIdentity, Malformed> {
     let seq = section.varint()?;
     let session = SessionId(section.u128()?);
@@ -340,7 +350,7 @@ impl Manifest {
         }
         let index = match flags & HAS_INDEX {
             0 => None,
-            _ => Some(IndexReference { id: read_id(&mut section)?, length: section.varint()? }),
+            _ => Some(read_index(&mut section)?),
         };
         section.finish()?;
         Ok(Self { covered, start, totals, index })

@@ -4,6 +4,7 @@ use super::Malformed;
 use super::commit::CommitHeader;
 use super::cursor::{Reader, Write};
 use super::identity::{BlockOwner, CommitIdentity, ListHash};
+use super::preamble::PREAMBLE_BYTES;
 use super::run::Run;
 use super::session_table::SessionTable;
 use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_TABLE_ENTRIES};
@@ -74,7 +75,8 @@ pub(super) fn read_table(covered: u64, seq: u64, mut section: Reader<'_>) -> Res
         let header_length = section.varint_u32()?;
         let own_length = u64::from(header_length).checked_add(section.varint()?).ok_or(LENGTHS)?;
         let length = own_length.checked_add(section.varint()?).ok_or(LENGTHS)?;
-        if header_length as usize > MAX_HEADER_BYTES || (run.count == 0) != (own_length == u64::from(header_length)) {
+        let possible = (PREAMBLE_BYTES..=MAX_HEADER_BYTES).contains(&(header_length as usize));
+        if !possible || (run.count == 0) != (own_length == u64::from(header_length)) {
             return Err(LENGTHS);
         }
         let commit = CommitIdentity {

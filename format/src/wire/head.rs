@@ -156,8 +156,9 @@ fn read_leaves(before: &Run, mut section: Reader<'_>) -> Result<Vec<LeafReferenc
         let length = section.varint()?;
         let entries = section.varint_u32()?;
         let run = Run::read_after(&before, &mut section)?;
-        let possible =
-            run.count > 0 && length <= MAX_PAGE_BYTES && (1..=MAX_LEAF_ENTRIES).contains(&(entries as usize));
+        let possible = run.count > 0
+            && (1..=MAX_PAGE_BYTES).contains(&length)
+            && (1..=MAX_LEAF_ENTRIES).contains(&(entries as usize));
         if !possible {
             return Err(Malformed::Corrupt("a reference to a leaf is impossible"));
         }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Malformed;
-use super::commit::{IndexReference, read_id, write_id};
+use super::commit::{IndexReference, read_id, read_index, write_id};
 use super::cursor::{Reader, Write};
 use super::identity::{BlockOwner, ListHash, ObjectId};
 use crate::error::InvalidContinuation;
@@ -146,7 +146,7 @@ impl Token {
         let newest = NewestCommit { seq: reader.varint()?, owner: BlockOwner(reader.array()?) };
         let index = match flags & HAS_INDEX {
             0 => None,
-            _ => Some(IndexReference { id: read_id(&mut reader)?, length: reader.varint()? }),
+            _ => Some(read_index(&mut reader)?),
         };
         let place = match flags & !(BACKWARDS | HAS_INDEX) {
             0 => None,
@@ -167,10 +167,11 @@ impl Token {
 mod tests {
     use super::super::arbitrary::{list, object_id};
     use super::*;
+    use crate::limits::MAX_PAGE_BYTES;
     use proptest::prelude::*;
 
     fn token() -> impl Strategy<Value = Token> {
-        let index = prop::option::of((object_id(), any::<u64>()))
+        let index = prop::option::of((object_id(), 1..=MAX_PAGE_BYTES))
             .prop_map(|index| index.map(|(id, length)| IndexReference { id, length }));
         let place = prop_oneof![
             Just(None),

@@ -10,7 +10,7 @@ use super::test_list::{create_keyspace, items, layouts, list_name, orders};
 use super::tests::{layout, page, plain, request};
 use super::{PageRequest, read_page};
 use crate::item::{Item, ItemFilter, IterationOrder};
-use crate::limits::MAX_LEAF_ENTRIES;
+use crate::limits::{MAX_LEAF_ENTRIES, MAX_PAGE_BYTES};
 use crate::plan::test_store::TestStore;
 use crate::plan::{Answer, Cache, Object, Request};
 use crate::wire::block::{BlockEntry, BlockOptions};
@@ -311,7 +311,7 @@ proptest! {
         place in places(),
         page_bytes in prop_oneof![Just(0), Just(u32::MAX), 0u32..2_000],
         newest in newest_commits(),
-        index in prop::option::of((0u64..12, 0u128..3, prop_oneof![Just(u64::MAX), 0u64..3_000])),
+        index in prop::option::of((0u64..12, 0u128..3, prop_oneof![Just(MAX_PAGE_BYTES), 1u64..3_000])),
     ) {
         let mut store = TestStore::default();
         create_keyspace(&mut store);

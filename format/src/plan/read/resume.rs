@@ -1,4 +1,5 @@
-//! Going on from a continuation token without a Load: in the object that it names, then through its index.
+//! Going on from a continuation token without a Load: in the object that it names, then through its snapshot: the
+//! index, and the table of the newest commit.
 //!
 //! A block's length stands at both of its ends, so that a boundary between two blocks is all that is needed. Nothing
 //! in a token is trusted: it can only name objects of the list that the caller names, and their blocks say whose they

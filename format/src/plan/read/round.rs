@@ -41,7 +41,8 @@ pub(super) async fn fill(view: &mut View, filling: &mut Filling) -> Result<(), M
                     view.note_boundary(part.entry.commit.seq, boundary);
                     // Without any block: by the header, in the next round.
                     opened |= boundary == Boundary::Unknown;
-                    if filling.at() == from {
+                    // The parts behind it were planned for where it should have ended.
+                    if filling.at().abs_diff(from) < part.items {
                         break;
                     }
                 }

@@ -284,6 +284,22 @@ fn a_lost_or_damaged_segment_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_damaged_block_of_a_large_commit_is_an_error_that_names_the_commit() {
+    let items = plain(1_110, 100);
+    for order in [IterationOrder::Forwards, IterationOrder::Backwards] {
+        let mut store = TestStore::default();
+        layout(vec![(100, false)], vec![(1_000, 0), (10, 0)]).write(&mut store, &items);
+        let (name, body) = store.objects.iter().max_by_key(|(_, body)| body.len()).unwrap();
+        let (name, mut damaged) = (name.clone(), body.to_vec());
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        store.objects.insert(name.clone(), damaged.into());
+        let read = store.run(read_page(request(order, 1_110, ItemFilter::default(), None)));
+        assert!(matches!(&read, Err(FormatError::Corrupt(corrupt)) if corrupt.object == name), "{order:?}: {read:?}");
+    }
+}
+
+#[test]
 fn scans_ask_for_what_follows() {
     let items = plain(10_000, 100);
     let mut store = TestStore::default();

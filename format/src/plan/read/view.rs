@@ -137,8 +137,8 @@ impl View {
         }
         let page = self.page(leaf.id, leaf.length, LeafPage::decode).await?;
         let first = page.entries.first().map(|entry| entry.run.first);
-        let end = page.entries.last().map(|entry| entry.run.end());
-        if first != Some(leaf.run.first) || end != Some(leaf.run.end()) {
+        let end = page.entries.last().map(|entry| entry.run.after());
+        if first != Some(leaf.run.first) || end != Some(leaf.run.after()) {
             return Err(damaged(self.list.index_page(leaf.id), "it does not hold the items that the head page says"));
         }
         if self.leaves.len() >= MAX_LEAVES {
