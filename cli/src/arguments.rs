@@ -41,7 +41,8 @@ Exit codes:
   2  the command line or the input is wrong: correct it
   3  the bucket, keyspace or key does not exist
   4  the keyspace already exists
-  5  no access, or a wrong setting: credentials, permission, region, clock, endpoint
+  5  no access, or a wrong setting: credentials, permission, region, clock, endpoint; also
+     where `probe` found a store that is not fit
   6  the store did not answer or is busy: try again
   7  an object in the store is damaged (so says `verify`, too), or of a newer version
 
@@ -102,4 +103,8 @@ pub enum Command {
     Compact(commands::compact::Arguments),
     Gc(commands::gc::Arguments),
     Trim(commands::trim::Arguments),
+    Probe(commands::probe::Arguments),
+    Cost(commands::cost::Arguments),
+    Bench(commands::bench::Arguments),
+    Completions(commands::completions::Arguments),
 }

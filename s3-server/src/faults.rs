@@ -44,6 +44,8 @@ pub enum Fault {
     HideETag,
     /// Serve a LIST with at most so many keys a page.
     ShortList(usize),
+    /// Serve a LIST with the keys of each page in reverse, as a store that does not sort might.
+    ReverseList,
     /// Answer a `DeleteObjects` with an error for each key that ends with this, and keep that object.
     KeepKeys(String),
 }

@@ -21,6 +21,7 @@ use crate::upload_check;
 pub(crate) struct Bent {
     pub(crate) ignore_preconditions: bool,
     pub(crate) list_limit: Option<usize>,
+    pub(crate) list_reversed: bool,
     pub(crate) keep_keys: Option<String>,
 }
 
@@ -160,7 +161,10 @@ impl S3 for Operations {
         let encode = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
         let written = |text: String| if encode { encode_key(&text) } else { text };
         let next_continuation_token = page.next.as_ref().map(ListStart::to_token);
-        let contents: Vec<Object> = page.objects.into_iter().map(|object| summary(object, written)).collect();
+        let mut contents: Vec<Object> = page.objects.into_iter().map(|object| summary(object, written)).collect();
+        if bent.list_reversed {
+            contents.reverse();
+        }
         let common_prefixes: Vec<CommonPrefix> =
             page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(written(prefix)) }).collect();
         Ok(S3Response::new(ListObjectsV2Output {

@@ -138,6 +138,10 @@ impl Service {
                 bent.list_limit = Some(limit);
                 Some(self.operate(info, parts, upload, bent).await)
             }
+            Fault::ReverseList => {
+                bent.list_reversed = true;
+                Some(self.operate(info, parts, upload, bent).await)
+            }
             Fault::KeepKeys(ending) => {
                 bent.keep_keys = Some(ending);
                 Some(self.operate(info, parts, upload, bent).await)

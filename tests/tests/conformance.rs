@@ -36,7 +36,11 @@ async fn moto() -> Outcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minio takes minutes to build: script/test-long does"]
 async fn minio() -> Outcome {
-    external(Kind::Minio, &[]).await
+    let no_dots = Exception {
+        case: "odd_keys_are_listed_and_read",
+        reason: "it answers 400 to a LIST whose prefix ends with `/.` or `/..`",
+    };
+    external(Kind::Minio, &[no_dots]).await
 }
 
 /// The suite is worth its time only if a store that is not fit fails it.

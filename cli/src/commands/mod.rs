@@ -1,15 +1,19 @@
 //! The commands, one file each.
 
 pub mod append;
+pub mod bench;
 pub mod compact;
+pub mod completions;
 pub mod config;
 pub mod copy;
+pub mod cost;
 pub mod demo;
 pub mod export;
 pub mod gc;
 pub mod key;
 pub mod keyspace;
 pub mod page;
+pub mod probe;
 pub mod read;
 pub mod s3;
 pub mod stat;
@@ -42,5 +46,9 @@ pub async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Verify(arguments) => verify::run(&arguments, store, output).await,
         Command::Compact(arguments) => compact::run(&arguments, store, output).await,
         Command::Gc(arguments) => gc::run(&arguments, store, output).await,
+        Command::Probe(arguments) => probe::run(&arguments, store, output).await,
+        Command::Cost(arguments) => cost::run(&arguments, store, output).await,
+        Command::Bench(arguments) => bench::run(&arguments, store, output).await,
+        Command::Completions(arguments) => completions::run(&arguments, output),
     }
 }
