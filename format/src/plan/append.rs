@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::live::Begin;
 use super::load::{Fetch, Snapshot, load};
 use super::session::Session;
-use super::{Answer, Plan, Port, PutKind, Request};
-use crate::error::{CorruptObject, FormatError};
+use super::{Answer, Plan, Port, PutKind, Request, pages};
+use crate::error::FormatError;
 use crate::item::{Insertion, Item};
 use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
@@ -276,9 +276,7 @@ impl Session {
                     ledger::Found::PageMissing(id) => {
                         let now = (id, loaded.etag.clone());
                         if missing.as_ref() == Some(&now) {
-                            let object = self.list.index_page(id);
-                            let reason = "it is missing or empty, though the newest commit refers to it";
-                            return Err(CorruptObject { object, reason }.into());
+                            return Err(pages::lost(&self.list, id));
                         }
                         missing = Some(now);
                         continue;

@@ -39,6 +39,11 @@ pub(super) async fn ledger(
     page(port, list, (ledger.id, ledger.length), Cache::Immutable, LedgerPage::decode).await
 }
 
+/// A page that was gone, and to which a later Load refers all the same: it was not replaced.
+pub(super) fn lost(list: &ListName, id: ObjectId) -> FormatError {
+    Malformed::Corrupt("it is missing or empty, though the newest commit refers to it").of(&list.index_page(id))
+}
+
 /// Reads the page of this id and so many bytes, of the kind that `decode` is for; `None` where it is gone.
 pub(super) async fn page<P>(
     port: &Port,

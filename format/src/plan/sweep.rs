@@ -9,7 +9,6 @@ use crate::error::FormatError;
 use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_RESTARTS};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
-use crate::wire::Malformed;
 use crate::wire::commit::CommitHeader;
 use crate::wire::head::{IndexEntry, Source};
 use crate::wire::identity::ObjectId;
@@ -203,10 +202,7 @@ async fn load_reachable(port: &Port, list: &ListName) -> Result<Option<(Snapshot
         let Some(snapshot) = load(port, list, Fetch::Header).await? else { return Ok(None) };
         match reachable_from(port, list, &snapshot.header).await? {
             Pages::Read(reachable) => return Ok(Some((snapshot, reachable))),
-            Pages::Missing(page) if missing == Some(page) => {
-                let reason = "it is missing or empty, though the newest commit refers to it";
-                return Err(Malformed::Corrupt(reason).of(&list.index_page(page)));
-            }
+            Pages::Missing(page) if missing == Some(page) => return Err(pages::lost(list, page)),
             Pages::Missing(page) => missing = Some(page),
         }
     }

@@ -97,19 +97,9 @@ pub fn encode_blocks(
     let start = out.len();
     let mut rest = items;
     while !rest.is_empty() {
-        columns.clear();
         let first = state.end();
-        let mut count = 0;
-        for item in rest {
-            let full = columns.plain_length() + plain_size(item) > options.plain_bytes;
-            if count > 0 && (full || count == MAX_BLOCK_ITEMS as usize) {
-                break;
-            }
-            columns.push(item);
-            state.push(item);
-            count += 1;
-        }
-        let (block, after) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        let (block, after) = columns.fill(rest, options.plain_bytes);
+        block.iter().for_each(|item| state.push(item));
         rest = after;
         let frame = out.len();
         columns.write_frame(owner, first, block, options.codec, &mut scratch, out);
@@ -117,7 +107,7 @@ pub fn encode_blocks(
             position: position + (frame - start) as u64,
             length: (out.len() - frame) as u32,
             first,
-            count: count as u32,
+            count: block.len() as u32,
             running_max_timestamp: state.running_max_timestamp,
             next_nonce: state.next_nonce,
         });
@@ -159,7 +149,21 @@ const NONCES_ALL: u8 = 1;
 const NONCES_SOME: u8 = 2;
 
 impl Columns {
-    pub(super) fn clear(&mut self) {
+    /// Holds the items of one block instead of what it held: at least one, and as many of the first as fit. Returns them
+    /// and the rest.
+    pub(super) fn fill<'a>(&mut self, items: &'a [Item], plain_bytes: usize) -> (&'a [Item], &'a [Item]) {
+        self.clear();
+        for item in items {
+            let full = self.plain_length() + plain_size(item) > plain_bytes;
+            if self.count > 0 && (full || self.count == MAX_BLOCK_ITEMS as usize) {
+                break;
+            }
+            self.push(item);
+        }
+        items.split_at_checked(self.count).unwrap_or((items, &[]))
+    }
+
+    fn clear(&mut self) {
         self.timestamps.clear();
         self.presence.clear();
         self.nonces.clear();
@@ -168,7 +172,7 @@ impl Columns {
         (self.last_timestamp, self.last_nonce) = (0, None);
     }
 
-    pub(super) fn push(&mut self, item: &Item) {
+    fn push(&mut self, item: &Item) {
         self.timestamps.put_signed(item.timestamp.wrapping_sub(self.last_timestamp));
         self.last_timestamp = item.timestamp;
         let bit = self.count % 8;
@@ -193,7 +197,7 @@ impl Columns {
     }
 
     /// What the block takes so far, at most.
-    pub(super) fn plain_length(&self) -> usize {
+    fn plain_length(&self) -> usize {
         let columns = self.timestamps.len() + self.presence.len() + self.nonces.len() + self.lengths.len();
         16 + columns + self.value_bytes
     }

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 
-use super::block::{BlockEntry, BlockOptions, Columns, Scratch, begin_frame, end_frame, plain_size};
+use super::block::{BlockEntry, BlockOptions, Columns, Scratch, begin_frame, end_frame};
 use super::compression::Codec;
 use super::identity::BlockOwner;
 use super::run::Run;
 use crate::item::Item;
-use crate::limits::MAX_BLOCK_ITEMS;
 
 /// A block of some items, without an owner yet.
 #[derive(Debug, Clone)]
@@ -25,19 +24,11 @@ impl CarriedBlock {
         let (mut blocks, mut rest) = (Vec::new(), items);
         let (mut columns, mut scratch) = (Columns::default(), Scratch::default());
         while let Some(first) = rest.first() {
-            columns.clear();
             let mut run = Run::empty(first.offset, i64::MIN, 0);
-            for item in rest {
-                let full = columns.plain_length() + plain_size(item) > options.plain_bytes;
-                if run.count > 0 && (full || run.count == u64::from(MAX_BLOCK_ITEMS)) {
-                    break;
-                }
-                columns.push(item);
-                run.push(item);
-            }
-            let (block, after) = rest.split_at_checked(run.count as usize).unwrap_or((rest, &[]));
+            let (block, after) = columns.fill(rest, options.plain_bytes);
+            block.iter().for_each(|item| run.push(item));
             rest = after;
-            let mut payload = Vec::with_capacity(columns.plain_length());
+            let mut payload = Vec::new();
             let (codec, plain_length) = columns.write_payload(block, options.codec, &mut scratch, &mut payload);
             blocks.push(Self { run, codec, plain_length, payload: payload.into() });
         }

@@ -52,9 +52,7 @@ impl FramesPart {
         };
         let average = entry.run.value_bytes / entry.run.count.max(1);
         let items = want.items.min(left).min(want.value_bytes / average.max(1) + 1);
-        let stored = u128::from(entry.own_length.saturating_sub(header));
-        let expected = stored.saturating_mul(u128::from(items)) / u128::from(entry.run.count.max(1));
-        let expected = u64::try_from(expected).unwrap_or(u64::MAX).min(MAX_ROUND_BYTES);
+        let expected = expected_bytes(entry, items).min(MAX_ROUND_BYTES);
         // Blocks differ, and they are whole.
         let length = (expected + expected / 16 + BLOCK_PLAIN_BYTES as u64).min(room);
         let range = match order {
@@ -71,7 +69,7 @@ impl FramesPart {
             entry: *entry,
             range: ByteRange { read_ahead, ..range },
             items,
-            owner: BlockOwner::of_commit(&view.list.hash(), &entry.commit),
+            owner: entry.owner(&view.list.hash()),
             order,
         })
     }
@@ -109,6 +107,13 @@ impl FramesPart {
         }
         boundary
     }
+}
+
+/// Stored bytes that so many of a commit's own items take on average.
+pub(super) fn expected_bytes(entry: &TableEntry, items: u64) -> u64 {
+    let stored = u128::from(entry.own_length.saturating_sub(u64::from(entry.header_length)));
+    let expected = stored.saturating_mul(u128::from(items)) / u128::from(entry.run.count.max(1));
+    u64::try_from(expected).unwrap_or(u64::MAX)
 }
 
 /// The next block at hand; `None` where there is only a part of it.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Miss;
 use super::filling::{Filling, Want};
-use super::frames::{Boundary, FramesPart};
+use super::frames::{Boundary, FramesPart, expected_bytes};
 use super::view::{OpenedCommit, View};
 use crate::error::CorruptObject;
 use crate::item::IterationOrder;
@@ -289,10 +289,8 @@ fn length_of_front(entry: &TableEntry, order: IterationOrder, next: u64, want: W
         IterationOrder::Forwards => next.saturating_add(want.items).min(entry.run.end()),
         IterationOrder::Backwards => next.saturating_add(1),
     };
-    let stored = u128::from(entry.own_length.saturating_sub(header_length));
-    let items = u128::from(last.saturating_sub(entry.run.first));
-    let expected = stored.saturating_mul(items) / u128::from(entry.run.count.max(1));
-    let near = u64::try_from(expected).unwrap_or(u64::MAX).saturating_add(header_length + BLOCK_PLAIN_BYTES as u64);
+    let expected = expected_bytes(entry, last.saturating_sub(entry.run.first));
+    let near = expected.saturating_add(header_length + BLOCK_PLAIN_BYTES as u64);
     if near <= WHOLE_COMMIT_BYTES { near } else { header_length }
 }
 

@@ -19,7 +19,7 @@ use crate::wire::Malformed;
 use crate::wire::block::BlockEntry;
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
 use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
-use crate::wire::identity::{BlockOwner, ListHash, ObjectId};
+use crate::wire::identity::{ListHash, ObjectId};
 use crate::wire::leaf::LeafPage;
 use crate::wire::token::{NewestCommit, Place};
 
@@ -307,8 +307,7 @@ impl View {
     fn place_at_boundary(&self, order: IterationOrder, next: u64, entry: &TableEntry) -> Option<Place> {
         let large = entry.commit.complete || entry.own_length > WHOLE_COMMIT_BYTES;
         let position = self.boundary(entry, order, next).filter(|_| large)?;
-        let owner = BlockOwner::of_commit(&self.list.hash(), &entry.commit);
-        Some(Place::Commit { seq: entry.commit.seq, owner, position })
+        Some(Place::Commit { seq: entry.commit.seq, owner: entry.owner(&self.list.hash()), position })
     }
 
     /// The head page that a token refers to.
