@@ -118,7 +118,7 @@ fn command_lines_that_make_no_sense_are_usage_errors() {
         &["page", "", "k"],
         &["read", "ks", "k", "--follow", "--order", "backwards"],
         &["read", "ks", "k", "--json", "--output", "hex"],
-        &["append", "ks", "k", "--format", "csv"],
+        &["append", "ks", "k", "--format", "xml"],
         &["demo", "--rows", "0"],
         &["s3", "--dir", "/tmp", "--addr", "nowhere"],
     ] {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::appender::{Appender, AppenderLimits, Totals};
 use crate::failure::{Failure, Kind};
 use crate::input::{CsvRules, Fields, InputFormat, InputRules, TimestampFormat};
-use crate::output::{Output, count_text};
+use crate::output::{Output, plural};
 use crate::settings::StoreArguments;
 use crate::store;
 
@@ -226,15 +226,12 @@ fn json(totals: Totals, rejects: &Rejects) -> Value {
 
 fn text(totals: Totals, rejects: &Rejects) -> String {
     let Totals { appended, duplicates, keys } = totals;
-    let items = if appended == 1 { "item" } else { "items" };
-    let keys = if keys == 1 { "1 key".to_owned() } else { format!("{} keys", count_text(keys)) };
-    let mut text = format!("appended {} {items} to {keys}", count_text(appended));
+    let mut text = format!("appended {} to {}", plural(appended, "item"), plural(keys, "key"));
     if duplicates > 0 {
-        text += &format!(", dropped {} duplicates", count_text(duplicates));
+        text += &format!(", dropped {}", plural(duplicates, "duplicate"));
     }
-    match rejects.count() {
-        0 => text,
-        1 => text + ", rejected 1 line",
-        count => text + &format!(", rejected {} lines", count_text(count)),
+    if rejects.count() > 0 {
+        text += &format!(", rejected {}", plural(rejects.count(), "line"));
     }
+    text
 }

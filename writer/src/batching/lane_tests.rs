@@ -1,5 +1,7 @@
 //! Lanes without threads or stores: random events against what the calls mean.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a receipt has a list of ranges, often of one")]
+
 use std::collections::{HashMap, HashSet};
 
 use klstore_format::limits::MAX_COMMIT_PLAIN_BYTES;

@@ -1,5 +1,7 @@
 //! The batching writer without threads, around the real writer, over a store in memory whose network fails.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a receipt has a list of ranges, often of one")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
