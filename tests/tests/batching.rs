@@ -116,6 +116,7 @@ async fn under_random_faults_every_item_is_there_once_in_order_and_receipts_are_
 async fn outage(time: Duration) {
     let harness = Arc::new(Harness::start().await);
     let writer = writer(&harness, config(), Duration::from_millis(500)).await;
+    #[expect(clippy::async_yields_async, reason = "what it yields is the receipt, which is waited for later")]
     let append = async |key: &str, number: u64| {
         // Without nonces: whatever is sent twice is there twice.
         let insertion = Insertion::new(format!("{number}"));
