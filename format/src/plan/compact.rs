@@ -354,9 +354,8 @@ impl Piece<'_> {
 
 /// The header of the commit that the entry speaks of.
 fn commit_header(list: &ListName, name: &str, body: &[u8], entry: &TableEntry) -> Result<CommitHeader, Stop> {
-    if body.is_empty() {
-        return Err(Stop::GaveUp(name.to_owned()));
+    match entry.read_header(body, &list.hash()).map_err(|malformed| malformed.of(name))? {
+        Some(header) if entry.matches(&header) => Ok(header),
+        _ => Err(Stop::GaveUp(name.to_owned())),
     }
-    let header = CommitHeader::decode(body, &list.hash()).map_err(|malformed| malformed.of(name))?;
-    if entry.matches(&header) { Ok(header) } else { Err(Stop::GaveUp(name.to_owned())) }
 }

@@ -4,7 +4,7 @@ use super::Malformed;
 use super::commit::CommitHeader;
 use super::cursor::{Reader, Write};
 use super::identity::{BlockOwner, CommitIdentity, ListHash};
-use super::preamble::PREAMBLE_BYTES;
+use super::preamble::{PREAMBLE_BYTES, declared_length};
 use super::run::Run;
 use super::session_table::SessionTable;
 use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_TABLE_ENTRIES};
@@ -30,6 +30,17 @@ impl TableEntry {
     /// Whether it means the commit of this header, and not another of the same name (PROTOCOL rule 12).
     pub fn matches(&self, header: &CommitHeader) -> bool {
         self.commit == header.commit && self.run == header.run
+    }
+
+    /// Reads the header from `bytes`, which are as many as the commit's header or more. `None` where a stub has its
+    /// name now, or a commit with a longer header: of that there are then only the first bytes.
+    pub(crate) fn read_header(&self, bytes: &[u8], list: &ListHash) -> Result<Option<CommitHeader>, Malformed> {
+        match CommitHeader::decode(bytes, list) {
+            Ok(header) => Ok(Some(header)),
+            Err(_) if bytes.is_empty() => Ok(None),
+            Err(_) if declared_length(bytes).is_some_and(|length| length > self.header_length) => Ok(None),
+            Err(malformed) => Err(malformed),
+        }
     }
 
     /// Whose the commit's blocks are.

@@ -99,6 +99,12 @@ fn checksum(header: &[u8]) -> u32 {
     crc32c::crc32c_append(before, header.get(CHECKSUM_AT + 4..).unwrap_or_default())
 }
 
+/// How long the object that begins with `bytes` says its header is; `None` where no object of klstore begins so.
+pub(super) fn declared_length(bytes: &[u8]) -> Option<u32> {
+    let length = bytes.get(LENGTH_AT..CHECKSUM_AT)?.first_chunk()?;
+    bytes.starts_with(&MAGIC).then_some(u32::from_le_bytes(*length))
+}
+
 /// A header whose checksum is right, and its sections not yet asked for.
 #[derive(Debug)]
 pub struct Header<'a> {

@@ -216,10 +216,9 @@ impl View {
     /// Keeps a commit of the table that was read, if it is the one that the table means.
     pub(super) fn keep_commit(&mut self, entry: &TableEntry, body: Bytes, rule: Rule) -> Result<OpenedCommit, Miss> {
         let name = self.list.commit(entry.commit.seq);
-        let header = match CommitHeader::decode(&body, &self.list.hash()) {
-            Ok(header) => header,
-            // A stub.
-            Err(_) if body.is_empty() => return Err(Miss::Gone { object: name }),
+        let header = match entry.read_header(&body, &self.list.hash()) {
+            Ok(Some(header)) => header,
+            Ok(None) => return Err(Miss::Gone { object: name }),
             Err(malformed) => return Err(Miss::Damaged(malformed.of(&name))),
         };
         // Rule 12: a late PUT may have created the name again after it was collected.

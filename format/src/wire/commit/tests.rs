@@ -98,6 +98,21 @@ fn read(bytes: &Bytes) -> Result<(CommitHeader, Vec<Item>, Vec<Item>), Malformed
 }
 
 proptest! {
+    /// The name was freed, and a late PUT created it again: of the other commit there are as many bytes as the first has.
+    #[test]
+    fn another_commit_under_the_name_is_no_damage(sample in sample(), later in sample()) {
+        let (meant, found) = (sample.encode().unwrap(), later.encode().unwrap());
+        let entry = meant.header.as_table_entry();
+        for (length, end) in [(entry.header_length.into(), "header"), (entry.own_length, "own blocks")] {
+            let cut = |body: &Bytes| body.slice(..body.len().min(length as usize));
+            prop_assert_eq!(entry.read_header(&cut(&meant.body), &list()).unwrap(), Some(meant.header.clone()), "{}", end);
+            let other = entry.read_header(&cut(&found.body), &list()).unwrap();
+            prop_assert!(other.is_none_or(|other| other == found.header), "{}", end);
+        }
+        prop_assert_eq!(entry.read_header(&[], &list()).unwrap(), None);
+        prop_assert!(entry.read_header(&meant.body[..entry.header_length as usize - 1], &list()).is_err());
+    }
+
     #[test]
     fn a_commit_comes_back(sample in sample()) {
         let encoded = sample.encode().unwrap();
