@@ -104,6 +104,10 @@ pub enum Problem {
     CellCount { found: usize, expected: usize },
     #[error("has more than {limit} cells")]
     TooManyCells { limit: usize },
+    #[error("its cell {column} opens a quote that nothing closes, so all that follows would be part of it: close it")]
+    UnclosedQuote { column: usize },
+    #[error("its cell {column} goes on behind a closing quote: double the quotes within the cell")]
+    AfterQuote { column: usize },
     #[error("its cell {column} is not UTF-8: convert the file, for example with iconv")]
     NotUtf8 { column: usize },
     #[error("names the column `{column}` twice: rename one, or use --no-header and columns 1, 2, 3...")]
@@ -116,6 +120,8 @@ pub enum Problem {
     Nonce { text: String },
     #[error("the timestamp {text} is neither milliseconds since 1970 nor RFC 3339 such as 2013-01-01T10:15:00Z")]
     Timestamp { text: String },
+    #[error("the timestamp {text} is not RFC 3339 such as 2013-01-01T10:15:00Z")]
+    TimestampRfc3339 { text: String },
     #[error("the timestamp {text} is no count since 1970 that fits into the calendar")]
     TimestampCount { text: String },
     #[error("the timestamp {text} is not written as `{pattern}`")]

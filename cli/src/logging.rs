@@ -1,8 +1,8 @@
 //! What is logged to stderr.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
+
+use crate::output::coloured;
 
 /// Starts logging: warnings of klstore itself, and with each `-v` more. Other crates' logs stay above the level at
 /// which they show headers, as these hold signatures and session tokens. (To s3s, each request that is refused is an
@@ -18,6 +18,6 @@ pub fn start(verbose: u8, json: bool) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(coloured());
     if json { subscriber.json().init() } else { subscriber.init() }
 }

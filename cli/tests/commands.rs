@@ -232,8 +232,11 @@ fn a_list_is_trimmed_before_an_offset_or_a_timestamp() {
     assert_eq!(trimmed.text(), "trimmed 4 items of ks/k, which begins at offset 7\n");
     let items = store.items("ks", "k");
     assert_eq!(items.iter().map(|item| item["offset"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 8, 9]);
-    let unknown = store.klstore(&["trim", "ks", "unknown", "--before-timestamp", "5"]).succeeds();
-    assert_eq!(unknown.text(), "trimmed 0 items of ks/unknown, which begins at offset 0\n");
+    for arguments in
+        [&["trim", "ks", "unknown", "--before-timestamp", "5"][..], &["key", "delete", "ks", "unknown", "-y"]]
+    {
+        store.klstore(arguments).fails(3, &["key `unknown` does not exist"]);
+    }
 
     store.klstore(&["trim", "none", "k", "--before-offset", "3"]).fails(3, &["keyspace `none` does not exist"]);
     store.klstore(&["trim", "ks", "k"]).fails(2, &["--before-offset <N>", "--before-timestamp"]);

@@ -26,7 +26,7 @@ use crate::store;
 /// The file appears once it is whole; until then it is FILE.partial.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Parquet: offset (INT64), timestamp (TIMESTAMP in ms, UTC), nonce (decimal STRING, null where
+Parquet: offset (UINT64), timestamp (TIMESTAMP in ms, UTC), nonce (decimal STRING, null where
 an item has none), value (BYTE_ARRAY); Snappy; row groups of up to 131,072 items or 64 MiB.
 
 NDJSON: as `klstore read` writes it and `klstore append` reads it.
@@ -80,7 +80,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     let bar = progress_bar(known.item_count);
     let items = match path {
         None => {
-            let mut sink = Sink::new(format, BufWriter::new(io::stdout()))?;
+            let mut sink = Sink::new(format, BufWriter::new(io::stdout()), output.terminal)?;
             let items = arguments.copy(&reader, &mut sink, &bar).await?;
             sink.finish().map_err(Failure::output)?;
             items
@@ -88,7 +88,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
         Some(path) => {
             let partial = partial(path);
             let failed = |error| Failure::io(&format!("cannot write {}", partial.display()), error);
-            let mut sink = Sink::new(format, BufWriter::new(File::create(&partial).map_err(failed)?))?;
+            let mut sink = Sink::new(format, BufWriter::new(File::create(&partial).map_err(failed)?), false)?;
             let items = arguments.copy(&reader, &mut sink, &bar).await?;
             let file = sink.finish().and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error));
             file.and_then(|file| file.sync_all()).map_err(failed)?;
@@ -169,17 +169,17 @@ fn progress_bar(items: u64) -> ProgressBar {
 /// Writes items in one of the formats.
 enum Sink<W: Write + Send> {
     Ndjson(W),
-    Csv(W),
+    Csv { out: W, terminal: bool },
     Parquet(Box<parquet::ParquetWriter<W>>),
 }
 
 impl<W: Write + Send> Sink<W> {
-    fn new(format: ExportFormat, mut out: W) -> Result<Self, Failure> {
+    fn new(format: ExportFormat, mut out: W, terminal: bool) -> Result<Self, Failure> {
         Ok(match format {
             ExportFormat::Ndjson => Self::Ndjson(out),
             ExportFormat::Csv => {
                 csv::write_header(&mut out).map_err(Failure::output)?;
-                Self::Csv(out)
+                Self::Csv { out, terminal }
             }
             ExportFormat::Parquet => {
                 Self::Parquet(Box::new(parquet::ParquetWriter::new(out).map_err(Failure::output)?))
@@ -190,14 +190,14 @@ impl<W: Write + Send> Sink<W> {
     fn add(&mut self, items: Vec<Item>) -> io::Result<()> {
         match self {
             Self::Ndjson(out) => items.iter().try_for_each(|item| write_json_line(out, &ItemJson::new(item, None))),
-            Self::Csv(out) => items.iter().try_for_each(|item| csv::write_item(out, item)),
+            Self::Csv { out, terminal } => items.iter().try_for_each(|item| csv::write_item(out, item, *terminal)),
             Self::Parquet(writer) => writer.add(items),
         }
     }
 
     fn finish(self) -> io::Result<W> {
         match self {
-            Self::Ndjson(mut out) | Self::Csv(mut out) => out.flush().map(|()| out),
+            Self::Ndjson(mut out) | Self::Csv { mut out, .. } => out.flush().map(|()| out),
             Self::Parquet(writer) => writer.finish(),
         }
     }

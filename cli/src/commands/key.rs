@@ -7,6 +7,7 @@ use klstore_reader::StoreReader;
 
 use crate::commands::trim;
 use crate::failure::{Failure, Kind};
+use crate::keys::no_key;
 use crate::output::{Listing, Output, count_text};
 use crate::settings::StoreArguments;
 use crate::store;
@@ -52,9 +53,10 @@ pub async fn run(command: Command, store: &StoreArguments, output: &Output) -> R
 }
 
 async fn delete(keyspace: &str, key: &str, yes: bool, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
+    let known = store::reader(store).await?.read_key_metadata(keyspace, key).await?;
+    let known = known.ok_or_else(|| no_key(keyspace, key))?;
     if !yes {
-        let known = store::reader(store).await?.read_key_metadata(keyspace, key).await?;
-        let items = count_text(known.map_or(0, |known| known.item_count));
+        let items = count_text(known.item_count);
         let name = String::from_utf8_lossy(&output.shown(format!("{keyspace}/{key}").as_bytes())).into_owned();
         confirm(&format!("delete all {items} items of {name}?"))?;
     }

@@ -1,19 +1,21 @@
 //! `klstore trim`: take the oldest items of a list away.
 
 use clap::Args;
+use klstore_reader::StoreReader;
 use klstore_writer::{TrimTo, Trimmed};
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::input::parse_timestamp;
+use crate::keys::no_key;
 use crate::output::{Output, count_text};
 use crate::settings::StoreArguments;
 use crate::store;
 
 /// Take the oldest items of a list away
 ///
-/// Readers no longer see them, and their space is freed. Offsets and nonces of the list go on where they were. Trimming
-/// again does no harm.
+/// Reads that begin from now on no longer see them; a continuation from before may, until their space is freed. Offsets
+/// and nonces of the list go on where they were. Trimming again does no harm.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Keyspace
@@ -51,6 +53,9 @@ impl Before {
 
 pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
     let Arguments { keyspace, key, before } = arguments;
+    // A name typed wrong is not a list without items.
+    let known = store::reader(store).await?.read_key_metadata(keyspace, key).await?;
+    known.ok_or_else(|| no_key(keyspace, key))?;
     let writer = store::writer(store).await?;
     let trimmed = writer.trim(keyspace, key, before.to()).await?;
     let answered = answer(output, keyspace, key, &trimmed, "trimmed");

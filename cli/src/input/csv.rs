@@ -34,6 +34,7 @@ impl Default for CsvRules {
 /// The rows of an input.
 pub struct CsvRows {
     core: Reader,
+    delimiter: u8,
     /// The current line, its end included, and how much of it belongs to rows already.
     line: Vec<u8>,
     at: usize,
@@ -45,7 +46,8 @@ pub struct CsvRows {
 impl CsvRows {
     pub fn new(rules: CsvRules) -> Self {
         let core = ReaderBuilder::new().delimiter(rules.delimiter).build();
-        Self { core, line: Vec::new(), at: 0, cells: vec![0; 1 << 12], ends: vec![0; 1 << 6], ended: false }
+        let delimiter = rules.delimiter;
+        Self { core, delimiter, line: Vec::new(), at: 0, cells: vec![0; 1 << 12], ends: vec![0; 1 << 6], ended: false }
     }
 
     /// Whether a part of the next row is in memory.
@@ -86,6 +88,7 @@ impl CsvRows {
                         raw.push(b'\n');
                         self.at += 1;
                     }
+                    check_quotes(raw, self.delimiter)?;
                     return Ok(Some(count));
                 }
                 ReadRecordResult::End => return Ok(None),
@@ -120,6 +123,39 @@ impl CsvRows {
     fn text(&self, index: usize) -> Result<&str, Problem> {
         let cell = self.cell(index).unwrap_or_default();
         std::str::from_utf8(cell).map_err(|_| Problem::NotUtf8 { column: index + 1 })
+    }
+}
+
+/// Whether the quotes of a row are as RFC 4180 has them: the core takes any, and the rest of the input for a cell that
+/// is never closed.
+fn check_quotes(row: &[u8], delimiter: u8) -> Result<(), Problem> {
+    enum At {
+        Begin,
+        Plain,
+        Quoted,
+        /// Behind a quote within quotes: the cell's end, or the first half of a quote in it.
+        Quote,
+    }
+    if !row.contains(&b'"') {
+        return Ok(());
+    }
+    let (mut at, mut column) = (At::Begin, 1);
+    for byte in row.strip_prefix(b"\xef\xbb\xbf").unwrap_or(row) {
+        at = match (at, *byte) {
+            (At::Begin | At::Quote, b'"') | (At::Quoted, b'\0'..=b'!' | b'#'..) => At::Quoted,
+            (At::Quoted, _) => At::Quote,
+            (_, byte) if byte == delimiter => {
+                column += 1;
+                At::Begin
+            }
+            (_, b'\r' | b'\n') => At::Begin,
+            (At::Quote, _) => return Err(Problem::AfterQuote { column }),
+            (At::Begin | At::Plain, _) => At::Plain,
+        };
+    }
+    match at {
+        At::Quoted => Err(Problem::UnclosedQuote { column }),
+        _ => Ok(()),
     }
 }
 

@@ -141,6 +141,7 @@ fn bad_rows_are_as_they_were_read() {
     check(b"1,", "no field `n`");
     check(b"1,x", "nonce x");
     check(b"\xff,1", "cell 1 is not UTF-8");
+    check(b"1,\"2\"x", "cell 2 goes on behind a closing quote");
     let items = read(&rules, format!("a,n\n{}\n2,2\n", "1,".repeat(20_000)).as_bytes());
     assert!(message(&items[0]).contains("more than 16384 cells"));
     assert_eq!(items.last().expect("more").as_ref().expect("good").insertion.nonce, Some(2));
@@ -161,6 +162,20 @@ fn a_quote_that_never_closes_is_bounded() {
     let raw = items.iter().filter_map(|item| item.as_ref().err()).map(|rejected| rejected.raw.len());
     assert_eq!(raw.sum::<usize>() + b"a\nb\n".len(), input.len());
     assert_eq!(values(&items[items.len() - 1..]), [r#"{"a":"b"}"#]);
+}
+
+/// Or a file that was cut off, or one forgotten quote, would be one item, and its number taken.
+#[test]
+fn a_quote_that_never_closes_takes_nothing_in() {
+    for rest in ["2,\"open\n3,4\n5,6\n", "2,\"\"\"open", "\"", "2,\"a\"\"\n"] {
+        let items = read(&csv([None; 4]), format!("a,b\n1,\"\"\n{rest}").as_bytes());
+        assert_eq!(items.len(), 2, "{rest}");
+        assert!(message(&items[1]).starts_with("line 3: its cell "), "{items:?}");
+        assert!(message(&items[1]).contains("opens a quote that nothing closes"), "{items:?}");
+        assert_eq!(items[1].as_ref().expect_err("bad").raw, rest.as_bytes());
+    }
+    let quotes = b"a,b\n\"1 \"\"one\"\"\",x\"y\n";
+    assert_eq!(values(&read(&csv([None; 4]), quotes)), [r#"{"a":"1 \"one\"","b":"x\"y"}"#]);
 }
 
 #[test]

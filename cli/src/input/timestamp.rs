@@ -13,8 +13,11 @@ pub enum TimestampFormat {
     /// Milliseconds since 1970, or RFC 3339.
     #[default]
     Auto,
+    Rfc3339,
     /// A count since 1970: so many nanoseconds each.
-    Unit { nanoseconds: i128 },
+    Unit {
+        nanoseconds: i128,
+    },
     /// A pattern with `%`; UTC where it holds no offset.
     Pattern(String),
 }
@@ -24,11 +27,15 @@ impl FromStr for TimestampFormat {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "rfc3339" | "milliseconds" => Ok(Self::Auto),
+            "rfc3339" => Ok(Self::Rfc3339),
+            "milliseconds" => Ok(Self::Unit { nanoseconds: 1_000_000 }),
             "seconds" => Ok(Self::Unit { nanoseconds: 1_000_000_000 }),
             "microseconds" => Ok(Self::Unit { nanoseconds: 1_000 }),
             "nanoseconds" => Ok(Self::Unit { nanoseconds: 1 }),
-            pattern if pattern.contains('%') => Ok(Self::Pattern(pattern.to_owned())),
+            pattern if pattern.contains('%') && reads_itself(pattern) => Ok(Self::Pattern(pattern.to_owned())),
+            pattern if pattern.contains('%') => Err("the pattern has no date, or something that cannot be read back: \
+                                                     give one such as '%d.%m.%Y %H:%M:%S'"
+                .to_owned()),
             _ => Err("give rfc3339, seconds, milliseconds, microseconds, nanoseconds, or a pattern such as \
                       '%d.%m.%Y %H:%M:%S'"
                 .to_owned()),
@@ -44,6 +51,11 @@ impl TimestampFormat {
     pub fn parse(&self, text: &str) -> Result<i64, Problem> {
         match self {
             Self::Auto => parse_timestamp(text),
+            Self::Rfc3339 => text
+                .parse()
+                .ok()
+                .and_then(millis)
+                .ok_or_else(|| Problem::TimestampRfc3339 { text: format!("`{}`", shortened(text)) }),
             Self::Unit { nanoseconds } => parse_count(text, *nanoseconds)
                 .ok_or_else(|| Problem::TimestampCount { text: format!("`{}`", shortened(text)) }),
             Self::Pattern(pattern) => parse_by(pattern, text).ok_or_else(|| Problem::TimestampPattern {
@@ -83,6 +95,12 @@ fn parse_count(text: &str, nanoseconds: i128) -> Option<i64> {
     let part = if decimals.is_empty() { 0 } else { decimals.parse::<i128>().ok()? * nanoseconds / scale };
     let total = if whole.starts_with('-') { size - part } else { size + part };
     i64::try_from(total.div_euclid(1_000_000)).ok()
+}
+
+/// Whether what is written by the pattern can be read by it, so that not each line has to tell.
+fn reads_itself(pattern: &str) -> bool {
+    let now = Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    strtime::format(pattern, &now).is_ok_and(|written| parse_by(pattern, &written).is_some())
 }
 
 fn parse_by(pattern: &str, text: &str) -> Option<i64> {
@@ -136,6 +154,14 @@ mod tests {
         for text in ["", "1.2.3", "1e3", "9223372036854775807", "2013-01-01T10:15:00Z"] {
             assert!(seconds.parse(text).is_err(), "{text}");
         }
-        assert!("yyyy-mm-dd".parse::<TimestampFormat>().is_err());
+        let refuses = |format: &str, text: &str| {
+            let format: TimestampFormat = format.parse().expect("good");
+            assert!(format.parse(text).is_err(), "{text}");
+        };
+        refuses("rfc3339", "1357035300000");
+        refuses("milliseconds", "2013-01-01T10:15:00Z");
+        for pattern in ["yyyy-mm-dd", "%", "%!", "%H:%M"] {
+            assert!(pattern.parse::<TimestampFormat>().is_err(), "{pattern}");
+        }
     }
 }

@@ -29,6 +29,15 @@ pub fn escaped(bytes: &[u8]) -> String {
     text
 }
 
+/// A sentence for a terminal: as [`escaped`], but a backslash stays one, as it is something to type.
+pub fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for character in text.chars() {
+        if steers(character) { harmless.extend(character.escape_default()) } else { harmless.push(character) }
+    }
+    harmless
+}
+
 /// Writes JSON in which everything that could steer a terminal is escaped, which changes nothing for programs.
 pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut serializer = Serializer::with_formatter(&mut *out, SafeFormatter(CompactFormatter));
@@ -70,6 +79,11 @@ mod tests {
         assert_eq!(escaped(b"\x1b[31m\n\\"), "\\u{1b}[31m\\n\\\\");
         assert_eq!(escaped(b"\xc2\x9b2J\xff"), "\\u{9b}2J\\xFF");
         assert_eq!(escaped("a\u{202e}b".as_bytes()), "a\\u{202e}b");
+    }
+
+    #[test]
+    fn what_is_to_be_typed_stays_as_it_is() {
+        assert_eq!(harmless("write \\\" in `C:\\x`\u{9b}2J"), "write \\\" in `C:\\x`\\u{9b}2J");
     }
 
     #[test]

@@ -6,11 +6,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use klstore_format::Item;
 
+use crate::output::harmless;
+
 pub fn write_header(out: &mut impl Write) -> io::Result<()> {
     out.write_all(b"offset,timestamp,nonce,value,value_base64\r\n")
 }
 
-pub fn write_item(out: &mut impl Write, item: &Item) -> io::Result<()> {
+/// Writes an item; to a terminal without characters that would steer it.
+pub fn write_item(out: &mut impl Write, item: &Item, terminal: bool) -> io::Result<()> {
     write!(out, "{},{},", item.offset, item.timestamp)?;
     if let Some(nonce) = item.nonce {
         write!(out, "{nonce}")?;
@@ -18,7 +21,11 @@ pub fn write_item(out: &mut impl Write, item: &Item) -> io::Result<()> {
     out.write_all(b",")?;
     match std::str::from_utf8(&item.value) {
         Ok(text) => {
-            write_cell(out, text)?;
+            if terminal {
+                write_cell(out, &harmless(text))?
+            } else {
+                write_cell(out, text)?
+            }
             out.write_all(b",")?;
         }
         Err(_) => write!(out, ",{}", STANDARD.encode(&item.value))?,
@@ -56,8 +63,16 @@ mod tests {
         ] {
             let item = Item { offset: 7, timestamp: -5, nonce: Some(9), value: value.into() };
             let mut out = Vec::new();
-            write_item(&mut out, &item).expect("written");
+            write_item(&mut out, &item, false).expect("written");
             assert_eq!(String::from_utf8(out).expect("text"), expected);
         }
+    }
+
+    #[test]
+    fn no_value_steers_a_terminal() {
+        let item = Item { offset: 0, timestamp: 0, nonce: None, value: "a\u{9b}31m\x1b[2J".into() };
+        let mut out = Vec::new();
+        write_item(&mut out, &item, true).expect("written");
+        assert_eq!(String::from_utf8(out).expect("text"), "0,0,,a\\u{9b}31m\\u{1b}[2J,\r\n");
     }
 }
