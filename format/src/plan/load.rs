@@ -55,7 +55,7 @@ pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<O
             Answer::Got(object) => object,
             _ => continue,
         };
-        let Some(etag) = object.etag else {
+        let Some(etag) = object.etag.filter(|_| !listed.etag.is_empty()) else {
             return Err(FormatError::HiddenEtag { object: listed.name });
         };
         // Rule 2: the name may have been collected and created again by a late PUT since the LIST.

@@ -164,7 +164,7 @@ pub struct Listing {
 pub struct Listed {
     /// Its full name.
     pub name: String,
-    /// Its ETag without quotes or weakness.
+    /// Its ETag without quotes or weakness; empty where the store shows none.
     pub etag: String,
     /// Its bytes.
     pub size: u64,
