@@ -48,15 +48,30 @@ pub use statistics::BatchingStatistics;
 /// `append_list` waits, without blocking its thread. Dropping its future while it waits takes nothing in; once it has
 /// returned, everything is. While callers wait for memory, batches are sent before they are due.
 ///
+/// Encoded commits under way are beside that ([`max_puts_in_flight`](BatchingStoreWriterConfig::max_puts_in_flight)),
+/// and so is what the inner writer keeps.
+///
 /// # Failures
 ///
 /// A batch that fails stays in memory, keeps its place before what came later for its key, and is tried again with a
-/// growing wait, for ever. Other keys go on: those that fail use at most half of `max_puts_in_flight`.
-/// - `flush_key`, `flush_all` and `close` return the error of the attempt that they waited for, as
-///   [`WriterError::StillBuffered`]; they start it at once where the key was waiting to be tried again.
+/// growing wait, for ever. Other keys go on, in memory and with the store:
+/// - Keys that fail use at most half of `max_puts_in_flight`, and so do the other keys of a keyspace whose latest append
+///   failed or takes more than 3 s. What hangs is no reason not to send others.
+/// - Once keys that fail hold half of `max_buffered_bytes`, `append_list` to them waits until they hold less. Where
+///   somebody has to put the cause right it says [`WriterError::FailingKeysFull`] at once instead, and takes nothing.
+///   What they had before they failed may be more; the last eighth is then taken by other keys alone.
+/// - [`discard_key`](Self::discard_key) gives up what is in memory of a key for good.
+///
+/// Who hears of it:
+/// - `flush_key`, `flush_all`, `close` and `duty_cycle` return the error of the attempt that they waited for, as
+///   [`WriterError::StillBuffered`] with how much of how many keys is left; a flush starts it at once where the key was
+///   waiting to be tried again. They return too when nothing that they wait for has become durable for 60 s
+///   ([`flush_deadline`](BatchingStoreWriterBuilder::flush_deadline)), so within about that in an outage.
 /// - Receipts wait through what may pass by itself. What somebody has to put right (permissions, a missing keyspace, a
 ///   damaged list) resolves the open receipts of that key with [`WriterError::StillBuffered`]. Such a receipt is
 ///   neither durable nor lost: do not append its items again, flush the key to know when they are durable.
+/// - A flush ends when the items are durable. It does not wait for the inner writer's compactions, for which that has a
+///   flush and a close of its own.
 /// - Names and insertions are checked by `append_list` before anything is taken in.
 ///
 /// # Exactly once
@@ -68,8 +83,9 @@ pub use statistics::BatchingStatistics;
 ///
 /// # Without threads
 ///
-/// With `writer_thread_count` 0 nothing happens between calls: `duty_cycle` sends what is due and waits for it,
-/// flushes do so for what they cover, and an `append_list` that waits for memory works meanwhile.
+/// With `writer_thread_count` 0 nothing happens between calls: `duty_cycle` makes an attempt of each key that is due and
+/// waits for it, flushes do so for what they cover, and an `append_list` that waits for memory works meanwhile. Any of
+/// them may be called while another is under way.
 ///
 /// ```
 /// use klstore_writer::{BatchingStoreWriter, BatchingStoreWriterConfig};
@@ -141,15 +157,19 @@ impl<W: StoreWriter + 'static> BatchingStoreWriter<W> {
         BatchingStatistics::of(self.shared.budget.usage(), lanes, self.shared.clock.elapsed())
     }
 
-    /// Ends well: takes no more appends, makes everything durable and stops the threads. The inner writer stays open.
+    /// Ends well: takes no more appends (those that wait are told [`WriterError::Closed`]), makes everything durable and
+    /// stops the threads. The inner writer stays open.
     ///
     /// # Errors
     ///
-    /// The first that stopped a batch. Everything then stays in memory and goes on being tried: close again, or drop
-    /// the writer to give it up.
+    /// [`WriterError::StillBuffered`], as of a flush, so in an outage after about the flush deadline. What is left then
+    /// stays in memory and goes on being tried: close again, [discard](Self::discard_key) what can never be appended, or
+    /// drop the writer to give everything up.
     pub async fn close(&self) -> Result<(), WriterError> {
         // Once this is written, nobody is between looking at it and handing an append over.
         *self.shared.open.write().unwrap_or_else(PoisonError::into_inner) = false;
+        self.shared.budget.close();
+        self.shared.lanes.iter().filter_map(|lane| lane.places.as_ref()).for_each(|places| places.close());
         self.flush_all().await?;
         for lane in &self.shared.lanes {
             let (stopped, ended) = oneshot::channel();
@@ -159,6 +179,28 @@ impl<W: StoreWriter + 'static> BatchingStoreWriter<W> {
             }
         }
         Ok(())
+    }
+
+    /// Gives up what is in memory of a key, and hands it back: in order, with timestamps. For a key that can never be
+    /// appended to, so that it takes no memory and [`close`](Self::close) succeeds. Waits for the append under way, if
+    /// there is one, and leaves what is appended meanwhile.
+    ///
+    /// Receipts and flushes of what is discarded end with [`WriterError::Discarded`]. An attempt that failed with its
+    /// outcome in doubt may have put a part into the list; with nonces, appending all again is safe.
+    ///
+    /// # Errors
+    ///
+    /// [`WriterError::InvalidName`].
+    pub async fn discard_key(&self, keyspace: &str, key: &str) -> Result<Vec<Insertion>, WriterError> {
+        self.shared.writer.check(keyspace, key, &[])?;
+        let list = ListKey { keyspace: keyspace.to_owned(), key: key.to_owned() };
+        let lane = self.shared.lane(&list);
+        let (discard, discarded) = oneshot::channel();
+        if lane.sender.send(Message::Discard { list, discard }).is_err() {
+            return Ok(Vec::new());
+        }
+        // A lane that has stopped after a close has nothing left.
+        Ok(self.shared.drive_until(discarded).await.unwrap_or_default())
     }
 }
 
@@ -175,6 +217,9 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
         mut insertions: Vec<Insertion>,
     ) -> Result<AppendReceipt, WriterError> {
         let shared = &self.shared;
+        if !*shared.open.read().unwrap_or_else(PoisonError::into_inner) {
+            return Err(WriterError::Closed);
+        }
         shared.writer.check(keyspace, key, &insertions)?;
         if insertions.is_empty() {
             return Ok(AppendReceipt::durable_now(Default::default()));
@@ -183,17 +228,16 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
         for insertion in &mut insertions {
             insertion.timestamp = insertion.timestamp.or(Some(now));
         }
-        let list = ListKey { keyspace: keyspace.to_owned(), key: key.to_owned() };
-        let name = list.to_string();
+        let list = Arc::new(ListKey { keyspace: keyspace.to_owned(), key: key.to_owned() });
         let lane = shared.lane(&list);
 
         let share = Share { bytes: charge(&list, &insertions), items: insertions.len() as u64 };
-        let grant = match shared.budget.try_take(share) {
-            Some(grant) => grant,
+        let grant = match shared.budget.try_take(&list, share) {
+            Some(grant) => grant?,
             None => {
-                let waiting = shared.budget.queue(share);
+                let waiting = shared.budget.queue(&list, share);
                 shared.lanes.iter().for_each(|lane| drop(lane.sender.send(Message::MemoryIsShort)));
-                shared.drive_until(waiting).await.map_err(|_| WriterError::Closed)?
+                shared.drive_until(waiting).await.map_err(|_| WriterError::Closed)??
             }
         };
         let place = match lane.places.clone() {
@@ -204,14 +248,14 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
         let (receipt, outcome) = oneshot::channel();
         {
             let open = shared.open.read().unwrap_or_else(PoisonError::into_inner);
-            let message = Message::Append { list, insertions, receipt, place };
+            let message = Message::Append { list: list.clone(), insertions, receipt, place };
             if !*open || lane.sender.send(message).is_err() {
                 return Err(WriterError::Closed);
             }
             grant.keep();
         }
         Ok(AppendReceipt::durable_later(async move {
-            outcome.await.unwrap_or(Err(WriterError::DroppedUnflushed { list: name }))
+            outcome.await.unwrap_or_else(|_| Err(WriterError::DroppedUnflushed { list: list.to_string() }))
         }))
     }
 
@@ -219,16 +263,13 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
         self.shared.writer.check(keyspace, key, &[])?;
         let list = ListKey { keyspace: keyspace.to_owned(), key: key.to_owned() };
         let lane = self.shared.lane(&list);
-        self.shared.flush(lane, |flush| Message::FlushKey { list, flush }).await?;
-        self.shared.writer.flush_key(keyspace, key).await
+        self.shared.flush(lane, |flush| Message::FlushKey { list, flush }).await
     }
 
     async fn flush_all(&self) -> Result<(), WriterError> {
         let shared = &self.shared;
         let flushes = shared.lanes.iter().map(|lane| shared.flush(lane, |flush| Message::FlushAll { flush }));
-        let ends = futures::future::join_all(flushes).await;
-        ends.into_iter().collect::<Result<(), WriterError>>()?;
-        shared.writer.flush_all().await
+        futures::future::join_all(flushes).await.into_iter().reduce(together).unwrap_or(Ok(()))
     }
 
     async fn duty_cycle(&self) -> Result<DutyReport, WriterError> {
@@ -275,6 +316,26 @@ impl<W: StoreWriter + 'static> Shared<W> {
     }
 }
 
+/// What two lanes' flushes say together: one error for all that is left.
+fn together(one: Result<(), WriterError>, other: Result<(), WriterError>) -> Result<(), WriterError> {
+    use WriterError::StillBuffered;
+    match (one, other) {
+        (
+            Err(StillBuffered { list, item_count, key_count, cause }),
+            Err(StillBuffered { list: other_list, item_count: other_items, key_count: other_keys, cause: other_cause }),
+        ) => {
+            let other_is_named = cause.is_transient() && !other_cause.is_transient();
+            let (list, cause) = if other_is_named { (other_list, other_cause) } else { (list, cause) };
+            let (item_count, key_count) = (item_count + other_items, key_count + other_keys);
+            Err(StillBuffered { list, item_count, key_count, cause })
+        }
+        (Err(still_buffered @ StillBuffered { .. }), _) | (_, Err(still_buffered @ StillBuffered { .. })) => {
+            Err(still_buffered)
+        }
+        (one, other) => one.and(other),
+    }
+}
+
 impl<W: StoreWriter + 'static> Drop for Shared<W> {
     fn drop(&mut self) {
         let left = self.budget.usage();
@@ -303,5 +364,7 @@ impl<W: StoreWriter + 'static> std::fmt::Debug for BatchingStoreWriter<W> {
     }
 }
 
+#[cfg(test)]
+mod outage_tests;
 #[cfg(test)]
 mod tests;

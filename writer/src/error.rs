@@ -111,13 +111,39 @@ pub enum WriterError {
     },
     /// Put right what the cause says, then flush to know when the items are durable. Do not append them again: they
     /// are still in memory and go on being tried.
-    #[error("what was appended to `{list}` is not durable yet; it stays in memory and is tried again: {cause}")]
+    #[error("{} not durable yet; in memory, and tried again: {cause}", buffered(list, *.item_count, *.key_count))]
     StillBuffered {
-        /// Keyspace and key.
+        /// Keyspace and key; of several, one that has failed.
         list: String,
+        /// Items in memory that are not durable, of all keys concerned.
+        item_count: u64,
+        /// The keys that they are of.
+        key_count: u64,
         /// What stopped the latest attempt.
         #[source]
         cause: Arc<WriterError>,
+    },
+    /// Put right what the cause says and append again, or give up what is in memory of the key
+    /// ([`discard_key`](crate::BatchingStoreWriter::discard_key)). Other keys are still taken.
+    #[error(
+        "nothing of this append to `{list}` was taken: its batch fails, and keys that fail already hold half of \
+         max_buffered_bytes. Put right what stops it, or discard the key: {cause}"
+    )]
+    FailingKeysFull {
+        /// Keyspace and key.
+        list: String,
+        /// What stopped the key's latest attempt.
+        #[source]
+        cause: Arc<WriterError>,
+    },
+    /// The caller of [`discard_key`](crate::BatchingStoreWriter::discard_key) has the items now.
+    #[error(
+        "what was appended to `{list}` was discarded before it was known to be durable: whoever discarded it was given \
+         it back. A part may be in the list"
+    )]
+    Discarded {
+        /// Keyspace and key.
+        list: String,
     },
     /// Use a new writer: this one has been closed, and nothing of the call was taken.
     #[error("the batching writer is closed: nothing of this append was taken; use a new writer")]
@@ -166,7 +192,7 @@ impl WriterError {
     pub fn cause(&self) -> &WriterError {
         match self {
             Self::PartlyAppended { cause, .. } => cause,
-            Self::StillBuffered { cause, .. } => cause.cause(),
+            Self::StillBuffered { cause, .. } | Self::FailingKeysFull { cause, .. } => cause.cause(),
             other => other,
         }
     }
@@ -186,6 +212,16 @@ impl WriterError {
             },
             error => Self::Store(error),
         }
+    }
+}
+
+/// `3 items of 2 keys are`, with one of the keys.
+fn buffered(list: &str, items: u64, keys: u64) -> String {
+    let (noun, verb) = if items == 1 { ("item", "is") } else { ("items", "are") };
+    if keys == 1 {
+        format!("{items} {noun} for `{list}` {verb}")
+    } else {
+        format!("{items} {noun} for {keys} keys, `{list}` among them, {verb}")
     }
 }
 

@@ -1,11 +1,16 @@
 //! The bytes that may be in memory at once, over all threads, and the calls that wait for some.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// First come, first served, so that a large append is not overtaken for ever.
+use super::key_buffer::ListKey;
+use crate::error::WriterError;
+
+/// First come, first served, so that a large append is not overtaken for ever; but for keys that fail. Appends to
+/// those are let in as long as failing keys hold less than half, then wait aside, or are refused where somebody has to
+/// put the cause right. What keys had before they failed may be more: the last eighth is open to others then alone.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: u64,
@@ -17,7 +22,26 @@ struct State {
     bytes: u64,
     items: u64,
     peak_bytes: u64,
-    waiting: VecDeque<(Share, oneshot::Sender<Grant>)>,
+    waiting: VecDeque<Waiting>,
+    /// Those for keys that fail.
+    aside: VecDeque<Waiting>,
+    failing: HashMap<Arc<ListKey>, Failing>,
+    /// What they have in memory together.
+    failing_bytes: u64,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    list: Arc<ListKey>,
+    share: Share,
+    answer: oneshot::Sender<Result<Grant, WriterError>>,
+}
+
+#[derive(Debug, Default)]
+struct Failing {
+    bytes: u64,
+    to_be_put_right: Option<Arc<WriterError>>,
 }
 
 /// What one append takes.
@@ -31,6 +55,7 @@ pub(super) struct Share {
 #[derive(Debug)]
 pub(super) struct Grant {
     budget: Arc<Budget>,
+    list: Arc<ListKey>,
     share: Share,
 }
 
@@ -42,42 +67,110 @@ pub(super) struct Usage {
     pub(super) peak_bytes: u64,
 }
 
+/// Whether a share is let in.
+enum Admission {
+    Now,
+    Waits,
+    WaitsAside,
+    Refused(WriterError),
+}
+
 impl Budget {
     pub(super) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self { limit, state: Mutex::default() })
     }
 
-    /// Takes a share at once, where nobody else waits and there is room.
-    pub(super) fn try_take(self: &Arc<Self>, share: Share) -> Option<Grant> {
+    /// Takes a share at once, where nobody else waits and there is room; `None` where it has to wait.
+    pub(super) fn try_take(self: &Arc<Self>, list: &Arc<ListKey>, share: Share) -> Option<Result<Grant, WriterError>> {
         let mut state = self.state();
-        let free = state.waiting.is_empty() && state.has_room(share, self.limit);
-        free.then(|| self.grant(&mut state, share))
+        state.forget_gone();
+        if !state.waiting.is_empty() || state.closed {
+            return None;
+        }
+        match state.admission(list, share, self.limit) {
+            Admission::Now => {
+                state.enter(list, share);
+                Some(Ok(Grant { budget: self.clone(), list: list.clone(), share }))
+            }
+            Admission::Refused(error) => Some(Err(error)),
+            Admission::Waits | Admission::WaitsAside => None,
+        }
     }
 
     /// A share as soon as there is room and everybody before has had theirs. A share larger than the whole budget is
-    /// given when nothing else is taken. Dropping the receiver gives the place in the queue up.
-    pub(super) fn queue(self: &Arc<Self>, share: Share) -> oneshot::Receiver<Grant> {
-        let (sender, receiver) = oneshot::channel();
-        self.state().waiting.push_back((share, sender));
+    /// given when nothing else is taken. Dropping the receiver gives the place in the queue up; once the budget is
+    /// closed, the receiver hears only that.
+    pub(super) fn queue(
+        self: &Arc<Self>,
+        list: &Arc<ListKey>,
+        share: Share,
+    ) -> oneshot::Receiver<Result<Grant, WriterError>> {
+        let (answer, receiver) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if !state.closed {
+                state.waiting.push_back(Waiting { list: list.clone(), share, answer });
+            }
+        }
         self.serve();
         receiver
     }
 
-    /// Whether somebody waits.
+    /// Whether somebody waits for what others hold.
     pub(super) fn is_short(&self) -> bool {
         let mut state = self.state();
-        state.waiting.retain(|(_, sender)| !sender.is_closed());
+        state.forget_gone();
         !state.waiting.is_empty()
     }
 
     /// Gives back what has left the memory.
-    pub(super) fn release(self: &Arc<Self>, share: Share) {
+    pub(super) fn release(self: &Arc<Self>, list: &ListKey, share: Share) {
         {
             let mut state = self.state();
             state.bytes = state.bytes.saturating_sub(share.bytes);
             state.items = state.items.saturating_sub(share.items);
+            let failing_bytes = state.failing.get(list).map(|failing| failing.bytes.saturating_sub(share.bytes));
+            if let Some(bytes) = failing_bytes {
+                state.set_failing_bytes(list, bytes);
+                state.look_aside_again(self.limit);
+            }
         }
         self.serve();
+    }
+
+    /// A key fails, or is likely to, with so much in memory.
+    pub(super) fn fails(self: &Arc<Self>, list: Arc<ListKey>, bytes: u64, to_be_put_right: Option<Arc<WriterError>>) {
+        {
+            let mut state = self.state();
+            state.failing.entry(list.clone()).or_default().to_be_put_right = to_be_put_right;
+            state.set_failing_bytes(&list, bytes);
+            // Who waits aside for this key may have to be told.
+            let (of_it, others) =
+                std::mem::take(&mut state.aside).into_iter().partition(|waiting| waiting.list == list);
+            state.aside = others;
+            state.put_first(of_it);
+        }
+        self.serve();
+    }
+
+    /// It works again, or has nothing in memory.
+    pub(super) fn works(self: &Arc<Self>, list: &ListKey) {
+        {
+            let mut state = self.state();
+            state.set_failing_bytes(list, 0);
+            state.failing.remove(list);
+            let aside = std::mem::take(&mut state.aside);
+            state.put_first(aside);
+        }
+        self.serve();
+    }
+
+    /// Nobody is let in any longer, and whoever waits hears of it.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.waiting.clear();
+        state.aside.clear();
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -85,23 +178,30 @@ impl Budget {
         Usage { bytes: state.bytes, items: state.items, peak_bytes: state.peak_bytes }
     }
 
-    fn grant(self: &Arc<Self>, state: &mut State, share: Share) -> Grant {
-        state.bytes += share.bytes;
-        state.items += share.items;
-        state.peak_bytes = state.peak_bytes.max(state.bytes);
-        Grant { budget: self.clone(), share }
-    }
-
     fn serve(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
-            while state.waiting.pop_front_if(|(_, sender)| sender.is_closed()).is_some() {}
-            let fits = state.waiting.front().is_some_and(|(share, _)| state.has_room(*share, self.limit));
-            let Some((share, sender)) = state.waiting.pop_front_if(|_| fits) else { return };
-            let grant = self.grant(&mut state, share);
+            state.forget_gone();
+            let Some(first) = state.waiting.front() else { return };
+            let admission = state.admission(&first.list, first.share, self.limit);
+            if matches!(admission, Admission::Waits) {
+                return;
+            }
+            let Some(first) = state.waiting.pop_front() else { return };
+            let answer = match admission {
+                Admission::Now => {
+                    state.enter(&first.list, first.share);
+                    Ok(Grant { budget: self.clone(), list: first.list, share: first.share })
+                }
+                Admission::Refused(error) => Err(error),
+                Admission::WaitsAside | Admission::Waits => {
+                    state.aside.push_back(first);
+                    continue;
+                }
+            };
             drop(state);
             // Whoever does not wait any longer has it dropped, and so given back.
-            drop(sender.send(grant));
+            drop(first.answer.send(answer));
         }
     }
 
@@ -111,8 +211,56 @@ impl Budget {
 }
 
 impl State {
-    fn has_room(&self, share: Share, limit: u64) -> bool {
-        self.bytes == 0 || self.bytes.saturating_add(share.bytes) <= limit
+    fn admission(&self, list: &ListKey, share: Share, limit: u64) -> Admission {
+        if let Some(failing) = self.failing.get(list)
+            && self.failing_bytes.saturating_add(share.bytes) > limit / 2
+        {
+            return match &failing.to_be_put_right {
+                Some(cause) => {
+                    let (list, cause) = (list.to_string(), cause.clone());
+                    Admission::Refused(WriterError::FailingKeysFull { list, cause })
+                }
+                None => Admission::WaitsAside,
+            };
+        }
+        let limit = if self.failing_bytes > limit / 2 { limit } else { limit - limit / 8 };
+        let fits = self.bytes == 0 || self.bytes.saturating_add(share.bytes) <= limit;
+        if fits { Admission::Now } else { Admission::Waits }
+    }
+
+    fn enter(&mut self, list: &ListKey, share: Share) {
+        self.bytes += share.bytes;
+        self.items += share.items;
+        self.peak_bytes = self.peak_bytes.max(self.bytes);
+        if let Some(failing) = self.failing.get_mut(list) {
+            failing.bytes += share.bytes;
+            self.failing_bytes += share.bytes;
+        }
+    }
+
+    fn set_failing_bytes(&mut self, list: &ListKey, bytes: u64) {
+        if let Some(failing) = self.failing.get_mut(list) {
+            self.failing_bytes = self.failing_bytes - failing.bytes + bytes;
+            failing.bytes = bytes;
+        }
+    }
+
+    /// Failing keys hold less: who waits aside may be let in.
+    fn look_aside_again(&mut self, limit: u64) {
+        if self.failing_bytes <= limit / 2 {
+            let aside = std::mem::take(&mut self.aside);
+            self.put_first(aside);
+        }
+    }
+
+    fn put_first(&mut self, mut waiting: VecDeque<Waiting>) {
+        waiting.append(&mut self.waiting);
+        self.waiting = waiting;
+    }
+
+    /// Those at the front that do not wait any longer.
+    fn forget_gone(&mut self) {
+        while self.waiting.pop_front_if(|waiting| waiting.answer.is_closed()).is_some() {}
     }
 }
 
@@ -126,7 +274,7 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         if self.share.bytes > 0 {
-            self.budget.release(self.share);
+            self.budget.release(&self.list, self.share);
         }
     }
 }
@@ -140,42 +288,102 @@ mod tests {
         Share { bytes, items: 1 }
     }
 
+    fn list(key: &str) -> Arc<ListKey> {
+        Arc::new(ListKey { keyspace: "ks".into(), key: key.into() })
+    }
+
+    type Waiter = oneshot::Receiver<Result<Grant, WriterError>>;
+
+    fn granted(waiter: &mut Waiter) -> Option<Grant> {
+        waiter.try_recv().ok().map(Result::unwrap)
+    }
+
     #[test]
     fn first_come_first_served_and_a_share_beyond_the_limit_alone() {
-        let budget = Budget::new(100);
-        budget.try_take(share(60)).unwrap().keep();
-        let mut large = budget.queue(share(500));
-        let mut small = budget.queue(share(1));
-        assert!(budget.try_take(share(1)).is_none(), "others wait already");
-        assert!(large.try_recv().is_err() && small.try_recv().is_err() && budget.is_short());
-        budget.release(share(60));
-        let granted = large.try_recv().unwrap();
-        assert!(small.try_recv().is_err());
+        let (budget, key) = (Budget::new(100), list("key"));
+        budget.try_take(&key, share(60)).unwrap().unwrap().keep();
+        let mut large = budget.queue(&key, share(500));
+        let mut small = budget.queue(&key, share(1));
+        assert!(budget.try_take(&key, share(1)).is_none(), "others wait already");
+        assert!(granted(&mut large).is_none() && granted(&mut small).is_none() && budget.is_short());
+        budget.release(&key, share(60));
+        let alone = granted(&mut large).unwrap();
+        assert!(granted(&mut small).is_none());
         assert_eq!((budget.usage().bytes, budget.usage().peak_bytes), (500, 500));
-        drop(granted);
-        small.try_recv().unwrap().keep();
+        drop(alone);
+        granted(&mut small).unwrap().keep();
         assert!(!budget.is_short());
         assert_eq!((budget.usage().bytes, budget.usage().items), (1, 1));
+    }
+
+    #[test]
+    fn failing_keys_hold_half_and_others_go_on() {
+        let budget = Budget::new(800);
+        let (bad, good, other) = (list("bad"), list("good"), list("other"));
+        let take = |list: &Arc<ListKey>, bytes| budget.try_take(list, share(bytes)).map(|taken| taken.map(Grant::keep));
+        take(&bad, 300).unwrap().unwrap();
+        budget.fails(bad.clone(), 300, None);
+        take(&bad, 100).unwrap().unwrap();
+        assert!(take(&bad, 1).is_none(), "half");
+        let (mut waits, mut others) = (budget.queue(&bad, share(1)), budget.queue(&good, share(300)));
+        assert!(granted(&mut waits).is_none() && !budget.is_short(), "it waits aside");
+        granted(&mut others).unwrap().keep();
+        assert!(take(&other, 1).is_none(), "the last eighth");
+
+        let cause = Arc::new(WriterError::KeyspaceNotFound { keyspace: "ks".into() });
+        budget.fails(bad.clone(), 400, Some(cause));
+        assert!(matches!(waits.try_recv(), Ok(Err(WriterError::FailingKeysFull { .. }))), "nobody waits for a person");
+        assert!(matches!(take(&bad, 1), Some(Err(WriterError::FailingKeysFull { .. }))));
+        budget.release(&bad, share(100));
+        budget.works(&bad);
+        take(&bad, 100).unwrap().unwrap();
+        assert_eq!(budget.usage().bytes, 700);
+    }
+
+    #[test]
+    fn what_failing_keys_had_before_leaves_an_eighth_to_others() {
+        let (budget, bad, good) = (Budget::new(800), list("bad"), list("good"));
+        let take = |list: &Arc<ListKey>, bytes| budget.try_take(list, share(bytes)).map(|taken| taken.map(Grant::keep));
+        take(&bad, 700).unwrap().unwrap();
+        let mut waits = budget.queue(&good, share(100));
+        assert!(granted(&mut waits).is_none());
+        budget.fails(bad.clone(), 700, None);
+        granted(&mut waits).expect("the last eighth is for keys that work").keep();
+        let mut aside = budget.queue(&bad, share(1));
+        assert!(granted(&mut aside).is_none());
+        budget.works(&bad);
+        budget.release(&bad, share(700));
+        granted(&mut aside).expect("it works again").keep();
+    }
+
+    #[test]
+    fn closing_answers_whoever_waits() {
+        let (budget, key) = (Budget::new(10), list("key"));
+        budget.try_take(&key, share(10)).unwrap().unwrap().keep();
+        let waits = budget.queue(&key, share(1));
+        budget.close();
+        assert!(waits.blocking_recv().is_err() && budget.queue(&key, share(1)).blocking_recv().is_err());
+        assert!(budget.try_take(&key, share(1)).is_none() && !budget.is_short());
     }
 
     proptest! {
         /// Whoever comes, goes or gives up: the limit holds but for a share that is alone, and none of it is lost.
         #[test]
         fn the_limit_holds_and_everybody_is_served(steps in prop::collection::vec((0_u8..4, 1_u64..60), 0..200)) {
-            let budget = Budget::new(50);
-            let (mut taken, mut waiting): (Vec<Grant>, Vec<oneshot::Receiver<Grant>>) = Default::default();
+            let (budget, key) = (Budget::new(50), list("key"));
+            let (mut taken, mut waiting): (Vec<Grant>, Vec<Waiter>) = Default::default();
             for (step, number) in steps {
                 let place = number as usize;
                 match step {
-                    0 => taken.extend(budget.try_take(share(number))),
-                    1 => waiting.push(budget.queue(share(number))),
+                    0 => taken.extend(budget.try_take(&key, share(number)).map(Result::unwrap)),
+                    1 => waiting.push(budget.queue(&key, share(number))),
                     2 if !waiting.is_empty() => drop(waiting.swap_remove(place % waiting.len())),
                     _ if !taken.is_empty() => drop(taken.swap_remove(place % taken.len())),
                     _ => {}
                 }
                 waiting.retain_mut(|receiver| match receiver.try_recv() {
                     Ok(grant) => {
-                        taken.push(grant);
+                        taken.push(grant.unwrap());
                         false
                     }
                     Err(_) => true,

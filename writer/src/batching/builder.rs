@@ -19,6 +19,7 @@ use crate::environment::{Clock, RandomSource, SystemClock, SystemRandom};
 use crate::error::WriterError;
 use crate::writer::StoreWriter;
 
+const DEFAULT_FLUSH_DEADLINE: Duration = Duration::from_secs(60);
 const DEFAULT_RETRY_DELAYS: RetryDelays =
     RetryDelays { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
@@ -30,6 +31,7 @@ pub struct BatchingStoreWriterBuilder<W> {
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
     retry_delays: RetryDelays,
+    flush_deadline: Duration,
     runtime: Option<Handle>,
 }
 
@@ -41,6 +43,7 @@ impl<W: StoreWriter + 'static> BatchingStoreWriterBuilder<W> {
             clock: Arc::new(SystemClock::default()),
             random: Arc::new(SystemRandom),
             retry_delays: DEFAULT_RETRY_DELAYS,
+            flush_deadline: DEFAULT_FLUSH_DEADLINE,
             runtime: None,
         }
     }
@@ -63,6 +66,13 @@ impl<W: StoreWriter + 'static> BatchingStoreWriterBuilder<W> {
     /// They come on top of the retries of the inner writer, which gives an attempt up at its own deadline.
     pub fn retry_delays(mut self, base: Duration, max: Duration) -> Self {
         self.retry_delays = RetryDelays { base, max };
+        self
+    }
+
+    /// After so long without anything of it becoming durable, a flush (or close, or duty cycle) ends with
+    /// [`WriterError::StillBuffered`]. 60 s unless set, as long as `S3StoreWriter` gives an append.
+    pub fn flush_deadline(mut self, deadline: Duration) -> Self {
+        self.flush_deadline = deadline;
         self
     }
 
@@ -91,6 +101,7 @@ impl<W: StoreWriter + 'static> BatchingStoreWriterBuilder<W> {
             flush_interval: self.config.flush_interval(),
             max_in_flight: self.config.max_puts_in_flight,
             retry_delays: self.retry_delays,
+            flush_deadline: self.flush_deadline,
         };
         let check_interval = self.config.check_interval();
         let threads = self.config.writer_thread_count;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The most threads that may be set.
 const MAX_THREADS: u64 = 1_024;
-/// The most appends that a lane may have under way: as many as a semaphore can count, and more than any store likes.
+/// The most appends that a lane may have under way: more than any store likes.
 const MAX_PUTS_IN_FLIGHT: u64 = 65_536;
 /// The largest byte budget that can be counted.
 const MAX_BUFFERED_BYTES: u64 = 1 << 48;
@@ -37,10 +37,15 @@ pub struct BatchingStoreWriterConfig {
     pub batch_flush_item_count_threshold: u64,
     /// A batch is sent once its values have so many bytes.
     pub batch_flush_size_threshold: u64,
-    /// Bytes that everything in memory may take together, over all threads; `append_list` waits while they are used
-    /// up. An append that is larger than all of it is let in alone.
+    /// Bytes that all that is not durable may take together, over all threads; `append_list` waits while they are used
+    /// up. An append that is larger than all of it is let in alone. Keys that fail are let have half of it; beyond an
+    /// eighth below the limit only keys that work are taken, and those while others fail.
     pub max_buffered_bytes: u64,
-    /// Appends that a thread has under way at once, each of another key.
+    /// Appends that a thread has under way at once, each of another key; at most half of them are of keys that fail.
+    /// Where appends hang for more than 3 s, others are started beside them, up to as many again.
+    ///
+    /// Each has its commit in memory as it is sent, up to 16 MiB and seldom more than `batch_flush_size_threshold`,
+    /// compressed: that is beside `max_buffered_bytes`.
     pub max_puts_in_flight: usize,
 }
 

@@ -19,11 +19,13 @@ use crate::writer::StoreWriter;
 
 pub(super) type ReceiptSender = oneshot::Sender<Result<Appended, WriterError>>;
 pub(super) type FlushSender = oneshot::Sender<Result<(), WriterError>>;
+pub(super) type DiscardSender = oneshot::Sender<Vec<Insertion>>;
+pub(super) type LaneOfSenders = Lane<ReceiptSender, FlushSender, DiscardSender>;
 
 /// What a lane is told.
 pub(super) enum Message {
     Append {
-        list: ListKey,
+        list: Arc<ListKey>,
         insertions: Vec<Insertion>,
         receipt: ReceiptSender,
         /// Its place in the queue, free once the message has been taken out.
@@ -35,6 +37,10 @@ pub(super) enum Message {
     },
     FlushAll {
         flush: FlushSender,
+    },
+    Discard {
+        list: ListKey,
+        discard: DiscardSender,
     },
     /// An append to the inner writer has ended.
     Finished {
@@ -50,20 +56,18 @@ pub(super) enum Message {
 }
 
 pub(super) struct Engine {
-    lane: Lane<ReceiptSender, FlushSender>,
+    lane: LaneOfSenders,
     number: usize,
     clock: Arc<dyn Clock>,
     budget: Arc<Budget>,
     gauge: Arc<LaneGauge>,
     check_interval: Duration,
     next_check: Duration,
-    /// The latest failure of an attempt, for [`Self::take_failure`].
-    failure: Option<WriterError>,
 }
 
 /// What an engine shares with the writer that it belongs to.
 pub(super) struct EngineParts {
-    pub(super) lane: Lane<ReceiptSender, FlushSender>,
+    pub(super) lane: LaneOfSenders,
     pub(super) number: usize,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) budget: Arc<Budget>,
@@ -74,7 +78,7 @@ pub(super) struct EngineParts {
 impl Engine {
     pub(super) fn new(parts: EngineParts) -> Self {
         let EngineParts { lane, number, clock, budget, gauge, check_interval } = parts;
-        Self { lane, number, clock, budget, gauge, check_interval, next_check: Duration::ZERO, failure: None }
+        Self { lane, number, clock, budget, gauge, check_interval, next_check: Duration::ZERO }
     }
 
     /// Takes a message in; `Stop` is for the one who drives.
@@ -85,8 +89,9 @@ impl Engine {
                 drop(place);
                 self.lane.append(now, list, insertions, receipt);
             }
-            Message::FlushKey { list, flush } => self.lane.flush_key(&list, flush),
-            Message::FlushAll { flush } => self.lane.flush_all(flush),
+            Message::FlushKey { list, flush } => self.lane.flush_key(now, &list, flush),
+            Message::FlushAll { flush } => self.lane.flush_all(now, flush),
+            Message::Discard { list, discard } => self.lane.discard(&list, discard),
             Message::Finished { number, outcome } => self.lane.finished(now, number, outcome),
             Message::MemoryIsShort | Message::Stop { .. } => {}
         }
@@ -103,7 +108,7 @@ impl Engine {
         }
         self.deliver();
         let memory_is_short = self.budget.is_short();
-        let attempts = std::iter::from_fn(|| self.lane.next_attempt(memory_is_short)).collect();
+        let attempts = std::iter::from_fn(|| self.lane.next_attempt(now, memory_is_short)).collect();
         let state = self.lane.state();
         self.gauge.set(state);
         if checks {
@@ -125,19 +130,35 @@ impl Engine {
         self.lane.is_empty()
     }
 
-    /// What stopped an attempt since this was last asked.
-    pub(super) fn take_failure(&mut self) -> Option<WriterError> {
-        self.failure.take()
+    /// Ends `flush` when each key that is due now has ended an attempt, or takes too long.
+    pub(super) fn attempt_due(&mut self, flush: FlushSender) {
+        let now = self.clock.elapsed();
+        self.lane.tick(now);
+        self.lane.attempt_due(now, flush);
+    }
+
+    /// The same for those under way, without starting others.
+    pub(super) fn end_attempts(&mut self, flush: FlushSender) {
+        self.lane.end_attempts(self.clock.elapsed(), flush);
+        self.deliver();
+    }
+
+    /// Time has passed, and nothing is to be started.
+    pub(super) fn tick(&mut self) {
+        self.lane.tick(self.clock.elapsed());
+        self.deliver();
     }
 
     fn deliver(&mut self) {
         for outcome in self.lane.take_outcomes() {
             match outcome {
-                // Nobody has to wait for a receipt or a flush.
+                // Nobody has to wait for what comes of a call.
                 Outcome::Receipt(receipt, outcome) => drop(receipt.send(outcome)),
                 Outcome::Flush(flush, outcome) => drop(flush.send(outcome)),
-                Outcome::Released { bytes, items } => self.budget.release(Share { bytes, items }),
-                Outcome::AttemptFailed(error) => drop(self.failure.get_or_insert(error)),
+                Outcome::Discard(discard, insertions) => drop(discard.send(insertions)),
+                Outcome::Released { list, bytes, items } => self.budget.release(&list, Share { bytes, items }),
+                Outcome::Suspect { list, bytes, to_be_put_right } => self.budget.fails(list, bytes, to_be_put_right),
+                Outcome::Sound { list } => self.budget.works(&list),
             }
         }
     }

@@ -9,6 +9,7 @@ use klstore_format::limits::{MAX_COMMIT_ITEMS, MAX_COMMIT_PLAIN_BYTES};
 use klstore_format::plan::insertion_size;
 
 use super::attribution;
+use super::lane::Slot;
 use crate::error::WriterError;
 use crate::receipt::Appended;
 
@@ -57,12 +58,12 @@ pub(super) enum Place {
     Collecting(Duration),
     /// Due: in the queue of those to be sent.
     Ready,
-    /// An append is under way; whether its place is one of those for keys that have failed.
-    InFlight { retry: bool },
+    /// An append is under way.
+    InFlight(Slot),
     /// It failed: not before this moment.
     BackingOff(Duration),
-    /// It failed, and its wait is over: in the queue of those to be sent again.
-    RetryReady,
+    /// Due, but suspect: it failed and its wait is over, or its keyspace is in doubt.
+    SuspectReady,
 }
 
 /// One call of `append_list`.
@@ -83,11 +84,33 @@ pub(super) struct Acknowledged<R> {
     pub(super) bytes: u64,
 }
 
+/// A flush that waits for the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Barrier {
+    pub(super) flush: u64,
+    /// How many insertions must have left the memory.
+    pub(super) until: u64,
+}
+
+/// What was in memory of a key that is given up.
+pub(super) struct Discarded<R> {
+    pub(super) insertions: Vec<Insertion>,
+    pub(super) receipts: Vec<R>,
+    /// Bytes of the budget that are free again.
+    pub(super) bytes: u64,
+}
+
 pub(super) struct KeyBuffer<R> {
     pub(super) list: Arc<ListKey>,
     pub(super) place: Place,
     /// Attempts of the current batch that failed in a row.
     pub(super) failures: u32,
+    /// What stopped the latest of them.
+    pub(super) failure: Option<Arc<WriterError>>,
+    /// Whether the budget counts what is in memory as a failing key's.
+    pub(super) suspect: bool,
+    /// What it takes of the byte budget.
+    bytes: u64,
     /// All that is not durable; the batch is the first `batch_len` of them.
     insertions: VecDeque<Insertion>,
     batch_len: usize,
@@ -95,11 +118,10 @@ pub(super) struct KeyBuffer<R> {
     calls: VecDeque<Call<R>>,
     /// Value bytes beyond the batch.
     collected_bytes: u64,
-    /// Insertions ever taken and ever durable: a flush waits for the second to reach the first.
+    /// Insertions ever taken, and those that have left the memory: a flush waits for the second to reach the first.
     taken: u64,
-    durable: u64,
-    /// Flushes, by how many insertions must be durable.
-    barriers: VecDeque<(u64, u64)>,
+    gone: u64,
+    barriers: Vec<Barrier>,
 }
 
 impl<R> KeyBuffer<R> {
@@ -108,18 +130,22 @@ impl<R> KeyBuffer<R> {
             list,
             place: Place::Collecting(now),
             failures: 0,
+            failure: None,
+            suspect: false,
+            bytes: 0,
             insertions: VecDeque::new(),
             batch_len: 0,
             idempotency_key: 0,
             calls: VecDeque::new(),
             collected_bytes: 0,
             taken: 0,
-            durable: 0,
-            barriers: VecDeque::new(),
+            gone: 0,
+            barriers: Vec::new(),
         }
     }
 
     pub(super) fn push(&mut self, now: Duration, insertions: Vec<Insertion>, receipt: R) {
+        self.bytes += charge(&self.list, &insertions);
         self.taken += insertions.len() as u64;
         self.collected_bytes += value_bytes(&insertions);
         let (outstanding, appended) = (insertions.len(), Appended::default());
@@ -149,18 +175,48 @@ impl<R> KeyBuffer<R> {
 
     /// A flush waits for all that has been taken so far.
     pub(super) fn add_barrier(&mut self, flush: u64) {
-        self.barriers.push_back((self.taken, flush));
+        self.barriers.push(Barrier { flush, until: self.taken });
+    }
+
+    /// A flush waits for the next success or failure, whatever comes after.
+    pub(super) fn add_attempt_barrier(&mut self, flush: u64) {
+        self.barriers.push(Barrier { flush, until: self.gone + 1 });
+    }
+
+    pub(super) fn barriers(&self) -> &[Barrier] {
+        &self.barriers
     }
 
     /// The flushes that what is durable has reached.
-    pub(super) fn reached_barriers(&mut self) -> Vec<u64> {
-        let reached = self.barriers.iter().take_while(|(taken, _)| *taken <= self.durable).count();
-        self.barriers.drain(..reached).map(|(_, flush)| flush).collect()
+    pub(super) fn reached_barriers(&mut self) -> Vec<Barrier> {
+        let gone = self.gone;
+        self.barriers.extract_if(.., |barrier| barrier.until <= gone).collect()
     }
 
     /// All flushes, which a failure ends.
-    pub(super) fn take_barriers(&mut self) -> Vec<u64> {
-        self.barriers.drain(..).map(|(_, flush)| flush).collect()
+    pub(super) fn take_barriers(&mut self) -> Vec<Barrier> {
+        std::mem::take(&mut self.barriers)
+    }
+
+    /// What this flush waits for, which it does no longer.
+    pub(super) fn take_barrier(&mut self, flush: u64) -> Option<Barrier> {
+        let place = self.barriers.iter().position(|barrier| barrier.flush == flush)?;
+        Some(self.barriers.remove(place))
+    }
+
+    /// Whether some of what was there when the barrier was set is in memory still.
+    pub(super) fn is_behind(&self, until: u64) -> bool {
+        self.gone < until
+    }
+
+    /// Insertions ever taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// What it takes of the byte budget.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The batch to be sent: the one that failed before, unchanged, or the next one under a new idempotency key.
@@ -204,7 +260,7 @@ impl<R> KeyBuffer<R> {
         let count = count.min(self.batch_len);
         let insertions: Vec<Insertion> = self.insertions.drain(..count).collect();
         self.batch_len -= count;
-        self.durable += count as u64;
+        self.gone += count as u64;
         let offsets = attribution::offsets(&insertions, appended);
         let mut acknowledged = Acknowledged { receipts: Vec::new(), bytes: 0 };
         acknowledged.bytes += insertions.iter().map(insertion_charge).sum::<u64>();
@@ -234,7 +290,29 @@ impl<R> KeyBuffer<R> {
                 acknowledged.receipts.extend(call.receipt.map(|receipt| (receipt, Ok(call.appended))));
             }
         }
+        self.bytes -= acknowledged.bytes;
         acknowledged
+    }
+
+    /// Gives up what was in memory when `until` insertions had been taken. No append is under way.
+    pub(super) fn discard(&mut self, until: u64) -> Discarded<R> {
+        let mut discarded = Discarded { insertions: Vec::new(), receipts: Vec::new(), bytes: 0 };
+        let mut left = usize::try_from(until.saturating_sub(self.gone)).unwrap_or(usize::MAX);
+        while left > 0
+            && let Some(call) = self.calls.pop_front()
+        {
+            left -= call.outstanding.min(left);
+            let insertions = self.insertions.drain(..call.outstanding);
+            discarded.bytes += call_charge(&self.list);
+            discarded.insertions.extend(insertions);
+            discarded.receipts.extend(call.receipt);
+        }
+        discarded.bytes += discarded.insertions.iter().map(insertion_charge).sum::<u64>();
+        self.gone += discarded.insertions.len() as u64;
+        self.bytes -= discarded.bytes;
+        self.batch_len = 0;
+        self.collected_bytes = value_bytes(&self.insertions);
+        discarded
     }
 
     /// The receipts that are still open, to be told of a failure.

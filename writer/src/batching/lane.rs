@@ -3,16 +3,23 @@
 //! Whoever owns a lane tells it what happened and at what time, then asks for appends to start and for what came of
 //! earlier ones.
 
+mod flushes;
+mod places;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use klstore_format::Insertion;
 
-use super::key_buffer::{Acknowledged, BatchThresholds, KeyBuffer, ListKey, Place};
+use super::key_buffer::{Acknowledged, BatchThresholds, Discarded, KeyBuffer, ListKey, Place};
 use crate::environment::RandomSource;
 use crate::error::WriterError;
 use crate::receipt::Appended;
+use flushes::{End, Flushes};
+use places::Places;
+
+pub(super) use places::Slot;
 
 /// By what a lane decides.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +28,8 @@ pub(super) struct LaneOptions {
     pub(super) flush_interval: Duration,
     pub(super) max_in_flight: usize,
     pub(super) retry_delays: RetryDelays,
+    /// A flush ends when nothing that it covers has become durable for so long.
+    pub(super) flush_deadline: Duration,
 }
 
 /// The waits between the attempts of a batch that fails; a random part of up to a half is taken off.
@@ -43,17 +52,27 @@ pub(super) struct Attempt {
     pub(super) idempotency_key: u128,
 }
 
-/// What came of calls: `R` is a receipt, `F` a flush.
-pub(super) enum Outcome<R, F> {
+/// What came of calls: `R` is a receipt, `F` a flush, `D` a discard.
+pub(super) enum Outcome<R, F, D> {
     Receipt(R, Result<Appended, WriterError>),
     Flush(F, Result<(), WriterError>),
+    Discard(D, Vec<Insertion>),
     /// What has left the memory.
     Released {
+        list: Arc<ListKey>,
         bytes: u64,
         items: u64,
     },
-    /// An attempt failed; its items are still in memory.
-    AttemptFailed(WriterError),
+    /// A key fails, or is likely to: what it has in memory, and what somebody has to put right, where that is known.
+    Suspect {
+        list: Arc<ListKey>,
+        bytes: u64,
+        to_be_put_right: Option<Arc<WriterError>>,
+    },
+    /// It works again, or is forgotten.
+    Sound {
+        list: Arc<ListKey>,
+    },
 }
 
 /// What a lane holds now, and how often it did what.
@@ -71,7 +90,7 @@ pub(super) struct LaneState {
     pub(super) conflicts: u64,
 }
 
-pub(super) struct Lane<R, F> {
+pub(super) struct Lane<R, F, D> {
     options: LaneOptions,
     random: Arc<dyn RandomSource>,
     numbers: HashMap<Arc<ListKey>, u64>,
@@ -82,26 +101,22 @@ pub(super) struct Lane<R, F> {
     ready: VecDeque<u64>,
     /// Keys that failed, in the order in which their waits end.
     backing_off: BTreeSet<(Duration, u64)>,
-    retry_ready: VecDeque<u64>,
-    in_flight: usize,
-    retries_in_flight: usize,
-    retry_has_turn: bool,
+    suspect_ready: VecDeque<u64>,
+    /// Due, and in doubt with their keyspace alone.
+    doubted_ready: VecDeque<u64>,
+    suspect_has_turn: bool,
+    doubted_has_turn: bool,
+    places: Places,
     /// Every key by its oldest call.
     ages: BTreeSet<(Duration, u64)>,
-    flushes: HashMap<u64, Flush<F>>,
-    next_flush: u64,
-    outcomes: Vec<Outcome<R, F>>,
+    flushes: Flushes<F>,
+    /// Discards that wait for the append under way, by key: up to which insertion.
+    discards: HashMap<u64, Vec<(u64, D)>>,
+    outcomes: Vec<Outcome<R, F, D>>,
     state: LaneState,
 }
 
-struct Flush<F> {
-    waiter: F,
-    /// Keys that have not come to an end yet.
-    keys: usize,
-    error: Option<WriterError>,
-}
-
-impl<R, F> Lane<R, F> {
+impl<R, F, D> Lane<R, F, D> {
     pub(super) fn new(options: LaneOptions, random: Arc<dyn RandomSource>) -> Self {
         Self {
             options,
@@ -112,20 +127,28 @@ impl<R, F> Lane<R, F> {
             collecting: BTreeSet::new(),
             ready: VecDeque::new(),
             backing_off: BTreeSet::new(),
-            retry_ready: VecDeque::new(),
-            in_flight: 0,
-            retries_in_flight: 0,
-            retry_has_turn: false,
+            suspect_ready: VecDeque::new(),
+            doubted_ready: VecDeque::new(),
+            suspect_has_turn: false,
+            doubted_has_turn: false,
+            places: Places::new(options.max_in_flight),
             ages: BTreeSet::new(),
-            flushes: HashMap::new(),
-            next_flush: 0,
+            flushes: Flushes::default(),
+            discards: HashMap::new(),
             outcomes: Vec::new(),
             state: LaneState::default(),
         }
     }
 
     /// Takes an append in. There is at least one insertion.
-    pub(super) fn append(&mut self, now: Duration, list: ListKey, insertions: Vec<Insertion>, receipt: R) {
+    pub(super) fn append(
+        &mut self,
+        now: Duration,
+        list: impl Into<Arc<ListKey>>,
+        insertions: Vec<Insertion>,
+        receipt: R,
+    ) {
+        let list = list.into();
         let number = match self.numbers.get(&list) {
             Some(number) => *number,
             None => self.begin_key(now, list),
@@ -137,18 +160,41 @@ impl<R, F> Lane<R, F> {
         }
     }
 
-    /// Ends `waiter` when all that has been taken for the key is durable, or an attempt of it has failed.
-    pub(super) fn flush_key(&mut self, list: &ListKey, waiter: F) {
+    /// Ends `waiter` when all that has been taken for the key is durable, an attempt of it has failed, or nothing has
+    /// become durable for the flush deadline.
+    pub(super) fn flush_key(&mut self, now: Duration, list: &ListKey, waiter: F) {
         let numbers = self.numbers.get(list).copied().into_iter().collect();
-        self.flush(numbers, waiter);
+        self.flush(now, numbers, waiter);
     }
 
     /// The same for all keys; each comes to its end before the first failure is told.
-    pub(super) fn flush_all(&mut self, waiter: F) {
-        self.flush(self.keys.keys().copied().collect(), waiter);
+    pub(super) fn flush_all(&mut self, now: Duration, waiter: F) {
+        self.flush(now, self.keys.keys().copied().collect(), waiter);
     }
 
-    /// Time has passed: looks which batches have become old enough and which waits are over.
+    /// Ends `waiter` when each key that is due or under way has ended an attempt, or as a flush does.
+    pub(super) fn attempt_due(&mut self, now: Duration, waiter: F) {
+        let due = |place: Place| matches!(place, Place::Ready | Place::SuspectReady | Place::InFlight(_));
+        self.await_attempts(now, due, waiter);
+    }
+
+    /// The same for those under way alone.
+    pub(super) fn end_attempts(&mut self, now: Duration, waiter: F) {
+        self.await_attempts(now, |place| matches!(place, Place::InFlight(_)), waiter);
+    }
+
+    /// Gives up what is in memory of the key now, once the append that may be under way has ended.
+    pub(super) fn discard(&mut self, list: &ListKey, waiter: D) {
+        let key = self.numbers.get(list).and_then(|number| Some((*number, self.keys.get(number)?)));
+        let Some((number, key)) = key else { return self.outcomes.push(Outcome::Discard(waiter, Vec::new())) };
+        let under_way = matches!(key.place, Place::InFlight(_));
+        self.discards.entry(number).or_default().push((key.taken(), waiter));
+        if !under_way {
+            self.carry_out_discards(number);
+        }
+    }
+
+    /// Time has passed: looks which batches have become old enough, which waits are over, and what takes too long.
     pub(super) fn tick(&mut self, now: Duration) {
         while let Some((since, number)) = self.collecting.first().copied()
             && now.saturating_sub(since) >= self.options.flush_interval
@@ -158,63 +204,70 @@ impl<R, F> Lane<R, F> {
         while let Some((until, number)) = self.backing_off.first().copied()
             && until <= now
         {
-            self.make_retry_ready(number);
+            self.make_suspect_ready(number);
         }
+        let keys = &self.keys;
+        let was_suspect = |number| match keys.get(&number).map(|key| key.place) {
+            Some(Place::InFlight(slot)) => slot.was_suspect(),
+            _ => false,
+        };
+        let slow: Vec<u64> = std::iter::from_fn(|| self.places.next_slow(now, was_suspect)).collect();
+        slow.into_iter().for_each(|number| self.suspect(now, number));
+        self.probe(now);
+        self.expire_flushes(now);
     }
 
     /// The next append to start, if one is due and may be under way beside the others. While callers wait for memory
     /// (`memory_is_short`), batches are sent before they are due, the oldest first.
     ///
-    /// Keys that have failed use at most half of the places, and take turns with the others: neither holds up the
-    /// other.
-    pub(super) fn next_attempt(&mut self, memory_is_short: bool) -> Option<Attempt> {
-        if self.in_flight >= self.options.max_in_flight {
-            return None;
-        }
-        let (number, retry) = self.next_key(memory_is_short)?;
+    /// Suspect keys, which have failed or are likely to, use at most half of the places and take turns with the others:
+    /// neither holds up the other.
+    pub(super) fn next_attempt(&mut self, now: Duration, memory_is_short: bool) -> Option<Attempt> {
+        let (number, suspect) = self.next_key(now, memory_is_short)?;
         let key = self.keys.get_mut(&number)?;
-        key.place = Place::InFlight { retry };
+        key.place = Place::InFlight(self.places.begin(now, number, suspect));
         let (insertions, idempotency_key) = key.batch(&self.options.thresholds, || self.random.next());
-        self.in_flight += 1;
-        self.retries_in_flight += usize::from(retry);
         self.state.appends += 1;
-        self.state.retries += u64::from(retry);
+        self.state.retries += u64::from(key.failures > 0);
         Some(Attempt { number, list: key.list.clone(), insertions, idempotency_key })
     }
 
     /// An attempt has ended.
     pub(super) fn finished(&mut self, now: Duration, number: u64, outcome: Result<Appended, WriterError>) {
         let Some(key) = self.keys.get_mut(&number) else { return };
-        if let Place::InFlight { retry } = key.place {
-            self.in_flight -= 1;
-            self.retries_in_flight -= usize::from(retry);
+        if let Place::InFlight(slot) = key.place {
+            self.places.end(number, slot);
         }
         match outcome {
             Ok(appended) => {
-                self.acknowledge(number, usize::MAX, &appended);
+                let list = key.list.clone();
+                self.trust(&list.keyspace);
+                self.acknowledge(now, number, usize::MAX, &appended);
                 self.go_on(number);
             }
             Err(WriterError::PartlyAppended { insertions_done, appended, cause, .. }) => {
-                self.acknowledge(number, insertions_done, &appended);
+                self.acknowledge(now, number, insertions_done, &appended);
                 // The whole batch, in spite of an error: there is nothing to be tried again.
                 if self.keys.get(&number).is_some_and(KeyBuffer::is_empty) {
-                    return self.go_on(number);
+                    self.go_on(number);
+                } else {
+                    self.fail(now, number, *cause);
                 }
-                self.fail(now, number, *cause);
             }
             Err(error) => self.fail(now, number, error),
         }
+        self.carry_out_discards(number);
     }
 
     /// What has come of earlier calls since this was last asked.
-    pub(super) fn take_outcomes(&mut self) -> Vec<Outcome<R, F>> {
+    pub(super) fn take_outcomes(&mut self) -> Vec<Outcome<R, F, D>> {
         std::mem::take(&mut self.outcomes)
     }
 
     pub(super) fn state(&self) -> LaneState {
         LaneState {
             batches: self.keys.len() as u64,
-            in_flight: self.in_flight as u64,
+            in_flight: self.places.in_flight() as u64,
             oldest: self.ages.first().map(|(at, _)| *at),
             ..self.state
         }
@@ -225,24 +278,87 @@ impl<R, F> Lane<R, F> {
         self.keys.is_empty()
     }
 
-    /// Takes the key whose turn it is out of its queue; whether it is one that has failed.
-    fn next_key(&mut self, memory_is_short: bool) -> Option<(u64, bool)> {
-        let most_retries = (self.options.max_in_flight / 2).max(1);
-        let retry_waits = !self.retry_ready.is_empty() && self.retries_in_flight < most_retries;
-        if retry_waits && (self.retry_has_turn || self.ready.is_empty()) {
-            self.retry_has_turn = false;
-            return self.retry_ready.pop_front().map(|number| (number, true));
+    /// Takes the key whose turn it is out of its queue; whether it is a suspect.
+    fn next_key(&mut self, now: Duration, memory_is_short: bool) -> Option<(u64, bool)> {
+        loop {
+            let suspects_wait = !self.suspect_ready.is_empty() || !self.doubted_ready.is_empty();
+            let suspect_may = suspects_wait && self.places.is_free_for_suspect();
+            let others_wait = !self.ready.is_empty() || (memory_is_short && !self.collecting.is_empty());
+            let other_may = others_wait && self.places.is_free_for_sound();
+            if suspect_may && (self.suspect_has_turn || !other_may) {
+                self.suspect_has_turn = false;
+                return self.next_suspect().map(|number| (number, true));
+            }
+            if !other_may {
+                return None;
+            }
+            let number = match self.ready.pop_front() {
+                Some(number) => number,
+                None => self.collecting.pop_first()?.1,
+            };
+            let Some(key) = self.keys.get_mut(&number) else { continue };
+            if !self.places.is_suspect(now, &key.list.keyspace) {
+                self.places.probe(now, &key.list.keyspace);
+                self.suspect_has_turn = true;
+                return Some((number, false));
+            }
+            key.place = Place::SuspectReady;
+            self.doubted_ready.push_back(number);
+            self.suspect(now, number);
         }
-        self.retry_has_turn = true;
-        let number = match self.ready.pop_front() {
-            None if memory_is_short => self.collecting.pop_first()?.1,
-            number => number?,
-        };
-        Some((number, false))
     }
 
-    fn begin_key(&mut self, now: Duration, list: ListKey) -> u64 {
-        let (number, list) = (self.next_number, Arc::new(list));
+    fn next_suspect(&mut self) -> Option<u64> {
+        self.doubted_has_turn = !self.doubted_has_turn;
+        let (first, second) = match self.doubted_has_turn {
+            true => (&mut self.doubted_ready, &mut self.suspect_ready),
+            false => (&mut self.suspect_ready, &mut self.doubted_ready),
+        };
+        first.pop_front().or_else(|| second.pop_front())
+    }
+
+    /// Lets one key whose keyspace is in doubt be tried like any other, where it is time for that.
+    fn probe(&mut self, now: Duration) {
+        let keyspace = |number: &u64| self.keys.get(number).map(|key| key.list.keyspace.as_str());
+        let may = |number: &u64| keyspace(number).is_some_and(|keyspace| !self.places.is_suspect(now, keyspace));
+        if let Some(place) = self.doubted_ready.iter().position(may)
+            && let Some(number) = self.doubted_ready.remove(place)
+        {
+            self.end_doubt(number);
+        }
+    }
+
+    /// An append to a key of the keyspace has succeeded.
+    fn trust(&mut self, keyspace: &str) {
+        if !self.places.trust(keyspace) {
+            return;
+        }
+        let of_it = |number: &u64| self.keys.get(number).is_some_and(|key| key.list.keyspace == keyspace);
+        let (trusted, others): (Vec<u64>, _) = std::mem::take(&mut self.doubted_ready).into_iter().partition(of_it);
+        self.doubted_ready = others.into();
+        trusted.into_iter().for_each(|number| self.end_doubt(number));
+    }
+
+    fn end_doubt(&mut self, number: u64) {
+        let Some(key) = self.keys.get_mut(&number) else { return };
+        key.place = Place::Ready;
+        self.ready.push_back(number);
+        if std::mem::take(&mut key.suspect) {
+            self.outcomes.push(Outcome::Sound { list: key.list.clone() });
+        }
+    }
+
+    /// What comes of the key is in doubt, and so of its keyspace.
+    fn suspect(&mut self, now: Duration, number: u64) {
+        let Some(key) = self.keys.get_mut(&number) else { return };
+        self.places.doubt(now, &key.list.keyspace);
+        key.suspect = true;
+        let to_be_put_right = key.failure.clone().filter(|error| !error.is_transient());
+        self.outcomes.push(Outcome::Suspect { list: key.list.clone(), bytes: key.bytes(), to_be_put_right });
+    }
+
+    fn begin_key(&mut self, now: Duration, list: Arc<ListKey>) -> u64 {
+        let number = self.next_number;
         self.next_number += 1;
         self.numbers.insert(list.clone(), number);
         self.keys.insert(number, KeyBuffer::new(list, now));
@@ -251,23 +367,31 @@ impl<R, F> Lane<R, F> {
         number
     }
 
-    fn flush(&mut self, numbers: Vec<u64>, waiter: F) {
+    fn flush(&mut self, now: Duration, numbers: Vec<u64>, waiter: F) {
         if numbers.is_empty() {
             self.outcomes.push(Outcome::Flush(waiter, Ok(())));
             return;
         }
-        let flush = self.next_flush;
-        self.next_flush += 1;
-        self.flushes.insert(flush, Flush { waiter, keys: numbers.len(), error: None });
+        let flush = self.flushes.begin(now, numbers.len(), waiter);
         for number in numbers {
             let Some(key) = self.keys.get_mut(&number) else { continue };
             key.add_barrier(flush);
             match key.place {
                 Place::Collecting(_) => self.make_ready(number),
-                Place::BackingOff(_) => self.make_retry_ready(number),
-                Place::Ready | Place::RetryReady | Place::InFlight { .. } => {}
+                Place::BackingOff(_) => self.make_suspect_ready(number),
+                Place::Ready | Place::SuspectReady | Place::InFlight(_) => {}
             }
         }
+    }
+
+    fn await_attempts(&mut self, now: Duration, which: impl Fn(Place) -> bool, waiter: F) {
+        let mut keys: Vec<&mut KeyBuffer<R>> = self.keys.values_mut().filter(|key| which(key.place)).collect();
+        if keys.is_empty() {
+            self.outcomes.push(Outcome::Flush(waiter, Ok(())));
+            return;
+        }
+        let flush = self.flushes.begin(now, keys.len(), waiter);
+        keys.iter_mut().for_each(|key| key.add_attempt_barrier(flush));
     }
 
     fn make_ready(&mut self, number: u64) {
@@ -279,39 +403,80 @@ impl<R, F> Lane<R, F> {
         }
     }
 
-    fn make_retry_ready(&mut self, number: u64) {
+    fn make_suspect_ready(&mut self, number: u64) {
         let Some(key) = self.keys.get_mut(&number) else { return };
         if let Place::BackingOff(until) = key.place {
             self.backing_off.remove(&(until, number));
-            key.place = Place::RetryReady;
-            self.retry_ready.push_back(number);
+            key.place = Place::SuspectReady;
+            self.suspect_ready.push_back(number);
         }
     }
 
-    fn acknowledge(&mut self, number: u64, count: usize, appended: &Appended) {
+    fn acknowledge(&mut self, now: Duration, number: u64, count: usize, appended: &Appended) {
         let Some(key) = self.keys.get_mut(&number) else { return };
         let (len, oldest) = (key.len(), key.oldest());
+        self.flushes.moved(now, key.barriers());
         let Acknowledged { receipts, bytes } = key.acknowledge(count, appended);
         let reached = key.reached_barriers();
         self.state.appended_items += appended.appended_count;
         self.state.duplicates += appended.duplicate_count;
         self.state.conflicts += appended.conflict_count;
-        if key.oldest() != oldest {
-            self.ages.extend(key.oldest().map(|at| (at, number)));
-            if let Some(oldest) = oldest {
-                self.ages.remove(&(oldest, number));
-            }
-        }
-        self.outcomes.push(Outcome::Released { bytes, items: (len - key.len()) as u64 });
+        let (list, items) = (key.list.clone(), (len - key.len()) as u64);
+        self.outcomes.push(Outcome::Released { list, bytes, items });
         self.outcomes.extend(receipts.into_iter().map(|(receipt, outcome)| Outcome::Receipt(receipt, outcome)));
-        reached.into_iter().for_each(|flush| self.end_barrier(flush, None));
+        self.age(number, oldest);
+        reached.into_iter().for_each(|barrier| self.end_barrier(barrier, End::Reached));
     }
 
-    /// A batch is durable: the key collects the next one, or is forgotten.
+    /// Some of the key has left the memory: its oldest call was `before`.
+    fn age(&mut self, number: u64, before: Option<Duration>) {
+        let oldest = self.keys.get(&number).and_then(KeyBuffer::oldest);
+        if let Some(before) = before.filter(|_| oldest != before) {
+            self.ages.remove(&(before, number));
+            self.ages.extend(oldest.map(|at| (at, number)));
+        }
+    }
+
+    fn carry_out_discards(&mut self, number: u64) {
+        for (until, waiter) in self.discards.remove(&number).into_iter().flatten() {
+            let insertions = self.carry_out_discard(number, until);
+            self.outcomes.push(Outcome::Discard(waiter, insertions));
+        }
+    }
+
+    fn carry_out_discard(&mut self, number: u64, until: u64) -> Vec<Insertion> {
+        let Some(key) = self.keys.get_mut(&number).filter(|key| key.is_behind(until)) else { return Vec::new() };
+        match key.place {
+            Place::Collecting(since) => drop(self.collecting.remove(&(since, number))),
+            Place::BackingOff(until) => drop(self.backing_off.remove(&(until, number))),
+            Place::Ready => self.ready.retain(|other| *other != number),
+            Place::SuspectReady => {
+                self.suspect_ready.retain(|other| *other != number);
+                self.doubted_ready.retain(|other| *other != number);
+            }
+            Place::InFlight(_) => {}
+        }
+        let (oldest, list) = (key.oldest(), key.list.clone());
+        let Discarded { insertions, receipts, bytes } = key.discard(until);
+        let barriers = key.take_barriers();
+        let discarded = || WriterError::Discarded { list: list.to_string() };
+        self.outcomes.extend(receipts.into_iter().map(|receipt| Outcome::Receipt(receipt, Err(discarded()))));
+        barriers.into_iter().for_each(|barrier| self.end_barrier(barrier, End::Discarded(discarded())));
+        self.outcomes.push(Outcome::Released { list, bytes, items: insertions.len() as u64 });
+        self.age(number, oldest);
+        self.go_on(number);
+        insertions
+    }
+
+    /// A batch has left the memory: the key collects the next one, or is forgotten.
     fn go_on(&mut self, number: u64) {
         let Some(key) = self.keys.get_mut(&number) else { return };
         self.state.failing_keys -= u64::from(key.failures > 0);
         key.failures = 0;
+        key.failure = None;
+        if std::mem::take(&mut key.suspect) {
+            self.outcomes.push(Outcome::Sound { list: key.list.clone() });
+        }
         let Some(since) = key.oldest() else {
             self.numbers.remove(&key.list);
             self.keys.remove(&number);
@@ -339,26 +504,19 @@ impl<R, F> Lane<R, F> {
         let until = now.saturating_add(delay);
         key.place = Place::BackingOff(until);
         self.backing_off.insert((until, number));
-        let (list, cause) = (key.list.clone(), Arc::new(error));
-        let still_buffered = || WriterError::StillBuffered { list: list.to_string(), cause: cause.clone() };
+        let (list, cause, item_count) = (key.list.clone(), Arc::new(error), key.len() as u64);
+        key.failure = Some(cause.clone());
         let barriers = key.take_barriers();
         if !transient {
+            let still_buffered = || {
+                let (list, cause) = (list.to_string(), cause.clone());
+                Err(WriterError::StillBuffered { list, item_count, key_count: 1, cause })
+            };
             let told = key.take_receipts().into_iter();
-            self.outcomes.extend(told.map(|receipt| Outcome::Receipt(receipt, Err(still_buffered()))));
+            self.outcomes.extend(told.map(|receipt| Outcome::Receipt(receipt, still_buffered())));
         }
-        barriers.into_iter().for_each(|flush| self.end_barrier(flush, Some(still_buffered())));
-        self.outcomes.push(Outcome::AttemptFailed(still_buffered()));
-    }
-
-    fn end_barrier(&mut self, number: u64, error: Option<WriterError>) {
-        let Some(flush) = self.flushes.get_mut(&number) else { return };
-        flush.keys -= 1;
-        flush.error = flush.error.take().or(error);
-        if flush.keys == 0
-            && let Some(flush) = self.flushes.remove(&number)
-        {
-            self.outcomes.push(Outcome::Flush(flush.waiter, flush.error.map_or(Ok(()), Err)));
-        }
+        self.suspect(now, number);
+        barriers.into_iter().for_each(|barrier| self.end_barrier(barrier, End::Left(number)));
     }
 }
 

@@ -13,6 +13,7 @@ use crate::environment::SystemRandom;
 
 const MAX_IN_FLIGHT: usize = 3;
 const FLUSH_INTERVAL: Duration = Duration::from_millis(1_000);
+const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 
 fn options() -> LaneOptions {
     LaneOptions {
@@ -20,10 +21,11 @@ fn options() -> LaneOptions {
         flush_interval: FLUSH_INTERVAL,
         max_in_flight: MAX_IN_FLIGHT,
         retry_delays: RetryDelays { base: millis(100), max: millis(5_000) },
+        flush_deadline: FLUSH_DEADLINE,
     }
 }
 
-fn lane() -> Lane<u64, u64> {
+fn lane() -> Lane<u64, u64, u64> {
     Lane::new(options(), Arc::new(SystemRandom))
 }
 
@@ -33,6 +35,15 @@ fn millis(millis: u64) -> Duration {
 
 fn list(key: u8) -> ListKey {
     ListKey { keyspace: "ks".into(), key: format!("key{key}") }
+}
+
+fn elsewhere(key: u8) -> ListKey {
+    ListKey { keyspace: "elsewhere".into(), key: format!("key{key}") }
+}
+
+/// All that is started now.
+fn start(lane: &mut Lane<u64, u64, u64>, now: Duration) -> Vec<Attempt> {
+    std::iter::from_fn(|| lane.next_attempt(now, false)).collect()
 }
 
 fn transient() -> WriterError {
@@ -104,9 +115,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => Just(End::Done), 2 => Just(End::Transient), 1 => Just(End::Permanent),
         2 => Just(End::InDoubt), 1 => Just(End::Partly),
     ];
-    let finish = (0..MAX_IN_FLIGHT, end).prop_map(|(which, end)| Event::Finish { which, end });
+    let finish = (0..2 * MAX_IN_FLIGHT, end).prop_map(|(which, end)| Event::Finish { which, end });
     let event = prop_oneof![
-        5 => append, 3 => (0_u64..700).prop_map(Event::Pass), 5 => finish,
+        5 => append, 3 => prop_oneof![9 => 0_u64..700, 1 => 3_000_u64..12_000].prop_map(Event::Pass), 5 => finish,
         1 => (0_u8..5).prop_map(Event::FlushKey), 1 => Just(Event::FlushAll),
     ];
     prop::collection::vec(event, 0..120)
@@ -114,10 +125,14 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 /// A lane, the lists that it appends to, and all that was asked of it.
 struct World {
-    lane: Lane<u64, u64>,
+    lane: Lane<u64, u64, u64>,
     now: Duration,
     lists: HashMap<Arc<ListKey>, List>,
     under_way: Vec<Attempt>,
+    starts: HashMap<u64, Duration>,
+    /// More were under way than places: that may last until they end.
+    hung: bool,
+    suspects: HashSet<Arc<ListKey>>,
     /// Each key's insertions in the order of the calls.
     asked: HashMap<ListKey, List>,
     receipts: Vec<(ListKey, Vec<Insertion>)>,
@@ -136,6 +151,9 @@ impl World {
             now: Duration::ZERO,
             lists: HashMap::new(),
             under_way: Vec::new(),
+            starts: HashMap::new(),
+            hung: false,
+            suspects: HashSet::new(),
             asked: HashMap::new(),
             receipts: Vec::new(),
             told: HashSet::new(),
@@ -167,11 +185,11 @@ impl World {
             Event::Finish { .. } => {}
             Event::FlushKey(key) => {
                 let flush = self.expect_flush(vec![list(key)]);
-                self.lane.flush_key(&list(key), flush);
+                self.lane.flush_key(self.now, &list(key), flush);
             }
             Event::FlushAll => {
                 let flush = self.expect_flush(self.asked.keys().cloned().collect());
-                self.lane.flush_all(flush);
+                self.lane.flush_all(self.now, flush);
             }
         }
         self.start();
@@ -187,16 +205,22 @@ impl World {
     }
 
     fn start(&mut self) {
-        while let Some(attempt) = self.lane.next_attempt(false) {
+        while let Some(attempt) = self.lane.next_attempt(self.now, false) {
             assert!(self.under_way.iter().all(|other| other.list != attempt.list), "two appends to one key");
             assert!(!attempt.insertions.is_empty());
+            self.starts.insert(attempt.number, self.now);
             self.under_way.push(attempt);
         }
-        assert!(self.under_way.len() <= MAX_IN_FLIGHT);
+        assert!(self.under_way.len() <= 2 * MAX_IN_FLIGHT);
+        // More than that only beside appends that hang.
+        let hang = self.starts.values().any(|started| self.now - *started >= places::SLOW_AFTER);
+        assert!(self.under_way.len() <= MAX_IN_FLIGHT || hang || self.hung);
+        self.hung = self.under_way.len() > MAX_IN_FLIGHT;
     }
 
     fn finish(&mut self, which: usize, end: End) {
         let Attempt { number, list, insertions, idempotency_key } = self.under_way.swap_remove(which);
+        self.starts.remove(&number);
         let stored = self.lists.entry(list.clone()).or_default();
         let known = stored.in_doubt.remove(&idempotency_key);
         let outcome = match (end, known) {
@@ -238,7 +262,9 @@ impl World {
                     }
                 }
                 Outcome::Released { bytes, .. } => self.released += bytes,
-                Outcome::AttemptFailed(_) => {}
+                Outcome::Discard(..) => {}
+                Outcome::Suspect { list, .. } => drop(self.suspects.insert(list)),
+                Outcome::Sound { list } => assert!(self.suspects.remove(&list)),
             }
         }
         assert!(self.released <= self.taken);
@@ -264,6 +290,7 @@ impl World {
         }
         assert!(self.lane.is_empty() && self.under_way.is_empty());
         assert!(self.flushes.is_empty(), "every flush has ended");
+        assert!(self.suspects.is_empty(), "all that is suspect is told to work again");
         assert_eq!(self.told.len(), self.receipts.len(), "every receipt has resolved");
         assert_eq!(self.released, self.taken, "all memory is free again");
         let state = self.lane.state();
@@ -294,19 +321,19 @@ fn a_batch_is_sent_when_it_is_old_or_large_enough() {
     lane.append(millis(0), list(0), one("a"), 0);
     lane.append(millis(900), list(0), one("b"), 1);
     lane.tick(millis(999));
-    assert!(lane.next_attempt(false).is_none());
+    assert!(lane.next_attempt(millis(0), false).is_none());
     lane.tick(millis(1_000));
-    assert_eq!(lane.next_attempt(false).unwrap().insertions.len(), 2, "its oldest item counts");
+    assert_eq!(lane.next_attempt(millis(0), false).unwrap().insertions.len(), 2, "its oldest item counts");
 
     for number in 0..5 {
         lane.append(millis(1_000), list(1), one("c"), number);
     }
-    assert!(lane.next_attempt(false).is_none());
+    assert!(lane.next_attempt(millis(0), false).is_none());
     lane.append(millis(1_000), list(1), one("d"), 5);
-    assert_eq!(lane.next_attempt(false).unwrap().insertions.len(), 6, "six items are enough");
+    assert_eq!(lane.next_attempt(millis(0), false).unwrap().insertions.len(), 6, "six items are enough");
 
     lane.append(millis(1_000), list(2), one(&"x".repeat(200)), 6);
-    assert!(lane.next_attempt(false).is_some(), "200 bytes are enough");
+    assert!(lane.next_attempt(millis(0), false).is_some(), "200 bytes are enough");
     assert_eq!(lane.state().in_flight, 3);
 }
 
@@ -315,9 +342,9 @@ fn where_memory_is_short_the_oldest_is_sent_first() {
     let mut lane = lane();
     lane.append(millis(1), list(1), one("younger"), 0);
     lane.append(millis(0), list(0), one("older"), 1);
-    let sent = lane.next_attempt(true).unwrap();
+    let sent = lane.next_attempt(millis(0), true).unwrap();
     assert_eq!(*sent.list, list(0));
-    assert!(lane.next_attempt(false).is_none());
+    assert!(lane.next_attempt(millis(0), false).is_none());
 }
 
 #[test]
@@ -326,10 +353,10 @@ fn a_call_stays_whole_unless_no_commit_holds_it() {
     let mut lane = lane();
     lane.append(millis(0), list(0), one("small"), 0);
     lane.append(millis(0), list(0), vec![third(), third(), third(), third()], 1);
-    lane.flush_all(0);
+    lane.flush_all(millis(0), 0);
     let sizes: Vec<usize> = (0..3)
         .map(|turn| {
-            let attempt = lane.next_attempt(false).unwrap();
+            let attempt = lane.next_attempt(millis(0), false).unwrap();
             let count = attempt.insertions.len() as u64;
             lane.finished(millis(0), attempt.number, Ok(appended(turn * 10..turn * 10 + count)));
             attempt.insertions.len()
@@ -353,15 +380,15 @@ fn a_failing_key_waits_longer_each_time_and_holds_up_nobody() {
     let (mut now, mut waits) = (Duration::ZERO, Vec::new());
     lane.append(now, list(0), one(&"x".repeat(200)), 0);
     for _ in 0..10 {
-        let attempt = lane.next_attempt(false).expect("its wait is over");
+        let attempt = lane.next_attempt(millis(0), false).expect("its wait is over");
         lane.finished(now, attempt.number, Err(transient()));
         let failed = now;
         // Another key is sent and acknowledged meanwhile.
         lane.append(now, list(1), one(&"y".repeat(200)), 1);
-        let other = lane.next_attempt(false).unwrap();
+        let other = lane.next_attempt(millis(0), false).unwrap();
         assert_eq!(*other.list, list(1));
         lane.finished(now, other.number, Ok(appended(0..1)));
-        while lane.retry_ready.is_empty() {
+        while lane.suspect_ready.is_empty() {
             now += millis(1);
             lane.tick(now);
         }
@@ -380,13 +407,13 @@ fn keys_that_fail_leave_half_of_the_places_to_others_and_have_their_turns() {
     for key in 0..3 {
         lane.append(millis(0), list(key), one(&"x".repeat(200)), u64::from(key));
     }
-    let failed: Vec<Attempt> = std::iter::from_fn(|| lane.next_attempt(false)).collect();
+    let failed: Vec<Attempt> = start(&mut lane, millis(0));
     failed.iter().for_each(|attempt| lane.finished(millis(0), attempt.number, Err(transient())));
     lane.tick(millis(1_000));
     for key in 3..9 {
-        lane.append(millis(1_000), list(key), one(&"x".repeat(200)), u64::from(key));
+        lane.append(millis(1_000), elsewhere(key), one(&"x".repeat(200)), u64::from(key));
     }
-    let attempts: Vec<Attempt> = std::iter::from_fn(|| lane.next_attempt(false)).collect();
+    let attempts: Vec<Attempt> = start(&mut lane, millis(1_000));
     let retries = attempts.iter().filter(|attempt| failed.iter().any(|failed| failed.list == attempt.list)).count();
     assert_eq!((attempts.len(), retries), (3, 1), "one of three places, although others wait");
 }
@@ -395,12 +422,12 @@ fn keys_that_fail_leave_half_of_the_places_to_others_and_have_their_turns() {
 fn a_flush_ends_a_wait_and_tells_the_failure() {
     let mut lane = lane();
     lane.append(millis(0), list(0), one("x"), 0);
-    lane.flush_key(&list(0), 0);
-    let attempt = lane.next_attempt(false).unwrap();
+    lane.flush_key(millis(0), &list(0), 0);
+    let attempt = lane.next_attempt(millis(0), false).unwrap();
     lane.finished(millis(0), attempt.number, Err(permanent()));
     let outcomes = lane.take_outcomes();
-    let told = |outcomes: &[Outcome<u64, u64>]| -> Vec<String> {
-        let text = |outcome: &Outcome<u64, u64>| match outcome {
+    let told = |outcomes: &[Outcome<u64, u64, u64>]| -> Vec<String> {
+        let text = |outcome: &Outcome<u64, u64, u64>| match outcome {
             Outcome::Receipt(number, Err(WriterError::StillBuffered { list, .. })) => {
                 Some(format!("receipt {number} of {list}"))
             }
@@ -411,12 +438,156 @@ fn a_flush_ends_a_wait_and_tells_the_failure() {
         outcomes.iter().filter_map(text).collect()
     };
     assert_eq!(told(&outcomes), ["receipt 0 of ks/key0", "flush 0 failed"]);
-    assert!(lane.next_attempt(false).is_none(), "it waits");
-    lane.flush_key(&list(0), 1);
-    let again = lane.next_attempt(false).expect("but not while somebody flushes");
+    assert!(lane.next_attempt(millis(0), false).is_none(), "it waits");
+    lane.flush_key(millis(0), &list(0), 1);
+    let again = lane.next_attempt(millis(0), false).expect("but not while somebody flushes");
     assert_eq!(again.idempotency_key, attempt.idempotency_key);
     lane.finished(millis(0), again.number, Ok(appended(0..1)));
     assert_eq!(told(&lane.take_outcomes()), ["flush 1"], "its receipt has been told before");
-    lane.flush_key(&list(0), 2);
+    lane.flush_key(millis(0), &list(0), 2);
     assert_eq!(told(&lane.take_outcomes()), ["flush 2"], "nothing to wait for");
+}
+
+fn large() -> Vec<Insertion> {
+    one(&"x".repeat(200))
+}
+
+fn keyspaces(attempts: &[Attempt]) -> Vec<&str> {
+    attempts.iter().map(|attempt| attempt.list.keyspace.as_str()).collect()
+}
+
+#[test]
+fn appends_that_hang_leave_places_to_other_keyspaces_however_many_keys_they_have() {
+    let mut lane = lane();
+    for key in 0..20 {
+        lane.append(millis(0), list(key), large(), u64::from(key));
+    }
+    let hung = start(&mut lane, millis(0));
+    assert_eq!(keyspaces(&hung), ["ks"; MAX_IN_FLIGHT]);
+    for key in 0..20 {
+        lane.append(millis(100), elsewhere(key), large(), u64::from(key));
+    }
+    lane.tick(millis(2_900));
+    assert!(start(&mut lane, millis(2_900)).is_empty(), "they may only be slow");
+
+    let mut now = millis(3_000);
+    let mut done = 0;
+    while done < 20 {
+        lane.tick(now);
+        let others: Vec<Attempt> =
+            start(&mut lane, now).into_iter().filter(|sent| sent.list.keyspace != "ks").collect();
+        assert!(!others.is_empty() && lane.state().in_flight as usize <= 2 * MAX_IN_FLIGHT, "after {done}");
+        done += others.len();
+        others.iter().for_each(|other| lane.finished(now, other.number, Ok(appended(0..1))));
+        now += millis(100);
+    }
+    assert!(now < millis(6_000), "{now:?}");
+}
+
+#[test]
+fn a_keyspace_in_doubt_is_trusted_again_after_a_success() {
+    let mut lane = lane();
+    lane.append(millis(0), list(0), large(), 0);
+    let failed = start(&mut lane, millis(0));
+    lane.finished(millis(0), failed[0].number, Err(permanent()));
+    for key in 1..9 {
+        lane.append(millis(1), list(key), large(), u64::from(key));
+    }
+    let first = start(&mut lane, millis(1));
+    assert_eq!(first.len(), 1, "half of the places until something is known of it");
+    lane.finished(millis(2), first[0].number, Ok(appended(0..1)));
+    assert_eq!(start(&mut lane, millis(2)).len(), MAX_IN_FLIGHT);
+}
+
+#[test]
+fn one_key_of_a_keyspace_in_doubt_is_tried_all_the_same() {
+    let mut lane = lane();
+    lane.append(millis(0), list(0), large(), 0);
+    // It hangs, and has all places for suspects.
+    assert_eq!(start(&mut lane, millis(0)).len(), 1);
+    lane.tick(millis(3_000));
+    lane.append(millis(3_000), list(1), large(), 1);
+    lane.append(millis(3_000), list(2), large(), 2);
+    assert!(start(&mut lane, millis(3_000)).is_empty());
+    lane.tick(millis(12_900));
+    assert!(start(&mut lane, millis(12_900)).is_empty());
+    lane.tick(millis(13_000));
+    let tried = start(&mut lane, millis(13_000));
+    assert_eq!(tried.len(), 1);
+    lane.finished(millis(13_001), tried[0].number, Ok(appended(0..1)));
+    assert_eq!(start(&mut lane, millis(13_001)).len(), 1);
+}
+
+#[test]
+fn a_flush_ends_when_nothing_moves_and_says_how_much_is_left() {
+    let mut lane = lane();
+    for key in 0..5 {
+        lane.append(millis(0), list(key), one("x"), u64::from(key));
+        lane.append(millis(0), list(key), one("y"), u64::from(key));
+    }
+    lane.flush_all(millis(0), 0);
+    let attempts = start(&mut lane, millis(0));
+    lane.finished(millis(9_000), attempts[0].number, Ok(appended(0..2)));
+    let flushed = |lane: &mut Lane<u64, u64, u64>| {
+        lane.take_outcomes().into_iter().find_map(|outcome| match outcome {
+            Outcome::Flush(_, outcome) => Some(outcome),
+            _ => None,
+        })
+    };
+    lane.tick(millis(18_999));
+    assert!(flushed(&mut lane).is_none(), "something became durable");
+    lane.tick(millis(19_000));
+    match flushed(&mut lane) {
+        Some(Err(WriterError::StillBuffered { item_count, key_count, cause, .. })) => {
+            assert_eq!((item_count, key_count), (8, 4));
+            assert!(cause.is_transient(), "{cause}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut now = millis(19_000);
+    lane.finished(now, attempts[1].number, Err(permanent()));
+    lane.flush_all(now, 1);
+    let told = loop {
+        now += millis(1_000);
+        lane.tick(now);
+        drop(start(&mut lane, now));
+        if let Some(told) = flushed(&mut lane) {
+            break told;
+        }
+    };
+    let text = told.unwrap_err().to_string();
+    assert!(text.starts_with("8 items for 4 keys, `ks/key") && text.contains("does not exist"), "{text}");
+    assert_eq!(now, millis(29_000));
+}
+
+#[test]
+fn what_is_discarded_is_given_back_and_the_rest_stays() {
+    let mut lane = lane();
+    for number in 0..3 {
+        lane.append(millis(0), list(0), one(&format!("{number}")), number);
+    }
+    lane.flush_all(millis(0), 0);
+    let attempt = lane.next_attempt(millis(0), false).unwrap();
+    lane.discard(&list(0), 7);
+    lane.append(millis(1), list(0), one("later"), 3);
+    assert!(lane.take_outcomes().is_empty(), "not while it is under way");
+    lane.finished(millis(2), attempt.number, Err(permanent()));
+    let (mut given_back, mut receipts, mut flushes, mut items) = (Vec::new(), Vec::new(), 0, 0);
+    for outcome in lane.take_outcomes() {
+        match outcome {
+            Outcome::Discard(7, insertions) => given_back.extend(insertions.into_iter().map(|item| item.value)),
+            Outcome::Receipt(number, Err(_)) => receipts.push(number),
+            Outcome::Flush(0, Err(_)) => flushes += 1,
+            Outcome::Released { items: released, .. } => items += released,
+            _ => {}
+        }
+    }
+    assert_eq!(given_back, ["0", "1", "2"]);
+    assert_eq!((receipts, flushes, items), (vec![0, 1, 2, 3], 1, 3));
+    assert_eq!((lane.state().failing_keys, lane.state().oldest), (0, Some(millis(1))));
+    lane.tick(millis(1_001));
+    let sent: Vec<_> = start(&mut lane, millis(11_000)).into_iter().flat_map(|attempt| attempt.insertions).collect();
+    assert_eq!(sent.iter().map(|item| &item.value[..]).collect::<Vec<_>>(), [b"later"]);
+    lane.discard(&list(9), 8);
+    assert!(matches!(&lane.take_outcomes()[..], [.., Outcome::Discard(8, nothing)] if nothing.is_empty()));
 }

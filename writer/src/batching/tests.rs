@@ -18,14 +18,14 @@ use crate::store::{RetryPolicy, StoreError};
 use crate::test_clock::TestClock;
 use crate::{InvalidInsertion, S3StoreWriter};
 
-struct Bench {
-    store: Arc<MemoryStore>,
-    clock: TestClock,
-    writer: BatchingStoreWriter<S3StoreWriter>,
+pub(super) struct Bench {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) clock: TestClock,
+    pub(super) writer: BatchingStoreWriter<S3StoreWriter>,
 }
 
 /// A writer without threads around one that gives up after a second, with keyspace `ks`.
-async fn bench(change: impl FnOnce(&mut BatchingStoreWriterConfig)) -> Bench {
+pub(super) async fn bench(change: impl FnOnce(&mut BatchingStoreWriterConfig)) -> Bench {
     bench_with_memory(64 << 20, change).await
 }
 
@@ -42,12 +42,12 @@ async fn bench_with_memory(bytes: usize, change: impl FnOnce(&mut BatchingStoreW
 }
 
 impl Bench {
-    async fn append(&self, key: &str, values: &[&str]) -> AppendReceipt {
+    pub(super) async fn append(&self, key: &str, values: &[&str]) -> AppendReceipt {
         let insertions = values.iter().map(|value| Insertion::new((*value).to_owned())).collect();
         self.writer.append_list("ks", key, insertions).await.unwrap()
     }
 
-    fn values(&self, key: &str) -> Vec<String> {
+    pub(super) fn values(&self, key: &str) -> Vec<String> {
         let request = PageRequest {
             list: ListName::new(&Prefix::default(), "ks", key).unwrap(),
             order: IterationOrder::Forwards,
@@ -60,15 +60,15 @@ impl Bench {
     }
 }
 
-fn is_commit(request: &Request) -> bool {
+pub(super) fn is_commit(request: &Request) -> bool {
     matches!(request, Request::Put { name, kind: PutKind::Create, .. } if name.contains("/log/"))
 }
 
-fn commit_of(key: &'static str) -> impl Fn(&Request) -> bool + Send + 'static {
+pub(super) fn commit_of(key: &'static str) -> impl Fn(&Request) -> bool + Send + 'static {
     move |request| matches!(request, Request::Put { name, .. } if name.contains(&format!("/{key}/log/")))
 }
 
-fn denied() -> Fault {
+pub(super) fn denied() -> Fault {
     Fault::Refuse(StoreError::AccessDenied {
         action: "PutObject",
         object: "x".into(),
@@ -178,8 +178,8 @@ async fn what_somebody_must_put_right_is_told_and_goes_on_once_it_is() {
     let error = bench.writer.flush_all().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "what was appended to `later/key` is not durable yet; it stays in memory and is tried again: keyspace `later` \
-         does not exist: create it first, or check bucket and prefix"
+        "1 item for `later/key` is not durable yet; in memory, and tried again: keyspace `later` does not exist: create \
+         it first, or check bucket and prefix"
     );
     assert!(!error.is_transient());
     assert_eq!(elsewhere.await.unwrap().ranges, [0..1], "another key goes on");
@@ -265,8 +265,9 @@ async fn memory_that_is_used_up_makes_callers_wait_and_batches_go() {
 }
 
 #[tokio::test]
-async fn a_full_queue_makes_callers_wait_and_a_wait_that_is_given_up_takes_nothing() {
-    let bench = Arc::new(bench(|config| config.writer_thread_queue_capacity = Some(2)).await);
+async fn a_wait_for_memory_that_is_given_up_takes_nothing() {
+    // Three calls fit.
+    let bench = Arc::new(bench(|config| config.max_buffered_bytes = 2_500).await);
     bench.store.fail(1, Fault::Stall, is_commit);
     drop(bench.append("key", &["1"]).await);
     // From here on somebody drives the lane, and waits for the store.
@@ -364,6 +365,47 @@ async fn a_panic_inside_is_a_failure_like_any_other() {
         receipt.await.unwrap();
     }
     assert_eq!(bench.values("key"), ["x"]);
+}
+
+/// An inner writer whose flushes do not end, as on a writer whose compactions never pause.
+struct NeverIdle(S3StoreWriter);
+
+#[async_trait]
+impl StoreWriter for NeverIdle {
+    async fn create_keyspace(&self, keyspace: &str) -> Result<CreatedKeyspace, WriterError> {
+        self.0.create_keyspace(keyspace).await
+    }
+
+    async fn append_list(&self, ks: &str, key: &str, new: Vec<Insertion>) -> Result<AppendReceipt, WriterError> {
+        self.0.append_list(ks, key, new).await
+    }
+
+    async fn flush_key(&self, _: &str, _: &str) -> Result<(), WriterError> {
+        std::future::pending().await
+    }
+
+    async fn flush_all(&self) -> Result<(), WriterError> {
+        std::future::pending().await
+    }
+
+    async fn duty_cycle(&self) -> Result<DutyReport, WriterError> {
+        self.0.duty_cycle().await
+    }
+}
+
+#[tokio::test]
+async fn flushes_end_at_durability_whatever_the_inner_writer_does_beside() {
+    let bench = bench(|_| {}).await;
+    let inner = NeverIdle(bench.writer.inner().clone());
+    let config = BatchingStoreWriterConfig { writer_thread_count: 0, ..Default::default() };
+    let writer = BatchingStoreWriter::builder(inner, config).clock(Arc::new(bench.clock.clone())).build().unwrap();
+    for value in ["a", "b", "c"] {
+        drop(writer.append_list("ks", "key", vec![Insertion::new(value)]).await.unwrap());
+        let flush = async { if value == "a" { writer.flush_key("ks", "key").await } else { writer.flush_all().await } };
+        tokio::time::timeout(Duration::from_secs(20), flush).await.expect("it ends").unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(20), writer.close()).await.expect("it ends").unwrap();
+    assert_eq!(bench.values("key"), ["a", "b", "c"]);
 }
 
 /// What was logged on this thread.
