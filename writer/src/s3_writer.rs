@@ -18,7 +18,7 @@ use crate::background::Background;
 use crate::builder::S3StoreWriterBuilder;
 use crate::driver::Driver;
 use crate::error::WriterError;
-use crate::in_doubt::Room;
+use crate::in_doubt::{Place, Room};
 use crate::keyspace::{CreatedKeyspace, Keyspaces};
 use crate::receipt::AppendReceipt;
 use crate::sessions::{Lease, Sessions};
@@ -202,7 +202,7 @@ impl StoreWriter for S3StoreWriter {
         key: &str,
         insertions: Vec<Insertion>,
     ) -> Result<AppendReceipt, WriterError> {
-        let appended = self.append(keyspace, key, insertions, None).await?;
+        let appended = self.append(keyspace, key, insertions, Place::End { idempotency_key: None }).await?;
         Ok(AppendReceipt::durable_now(appended))
     }
 
@@ -213,7 +213,8 @@ impl StoreWriter for S3StoreWriter {
         insertions: Vec<Insertion>,
         idempotency_key: u128,
     ) -> Result<AppendReceipt, WriterError> {
-        let appended = self.append(keyspace, key, insertions, Some(idempotency_key)).await?;
+        let place = Place::End { idempotency_key: Some(idempotency_key) };
+        let appended = self.append(keyspace, key, insertions, place).await?;
         Ok(AppendReceipt::durable_now(appended))
     }
 

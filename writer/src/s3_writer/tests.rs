@@ -2,6 +2,7 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
 
+mod expected_end;
 mod trimming;
 
 use std::time::Duration;
