@@ -180,6 +180,7 @@ impl ModelRun {
             session = back;
             match outcome {
                 AppendOutcome::Appended(appended) => break appended,
+                AppendOutcome::EndsElsewhere { .. } => return Err("refused where no end was expected".into()),
                 AppendOutcome::AwaitsCompaction { insertions: refused } => {
                     self.tally.waited += 1;
                     // What comes back has no duplicates any more.

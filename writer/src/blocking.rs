@@ -74,6 +74,21 @@ impl S3StoreWriter {
         self.runtime.wait_for(async { self.writer.append_list(keyspace, key, insertions).await?.await })
     }
 
+    /// See [`append_list_at`](crate::S3StoreWriter::append_list_at).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn append_list_at(
+        &self,
+        keyspace: &str,
+        key: &str,
+        expected_next_offset: u64,
+        insertions: Vec<Insertion>,
+    ) -> Result<Appended, WriterError> {
+        self.runtime.wait_for(self.writer.append_list_at(keyspace, key, expected_next_offset, insertions))
+    }
+
     /// See [`StoreWriter::flush_key`].
     ///
     /// # Errors

@@ -78,6 +78,19 @@ pub enum WriterError {
         /// The last thing that went wrong.
         reason: String,
     },
+    /// Read the list's end, and decide anew what to append there: another writer came in between.
+    #[error(
+        "nothing was appended to `{list}`: its next offset is {next_offset}, not {expected} as expected: another writer \
+         has appended, or an earlier attempt that was given up took effect after all"
+    )]
+    UnexpectedEnd {
+        /// Keyspace and key.
+        list: String,
+        /// Where the append was to go.
+        expected: u64,
+        /// The list's next offset.
+        next_offset: u64,
+    },
     /// Try again later: other writers kept changing the list.
     #[error(
         "list `{list}` kept changing under this writer: let one writer at a time append to a key. \

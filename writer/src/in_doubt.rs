@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use klstore_format::FormatError;
 use klstore_format::names::ListName;
 use klstore_format::plan::{AppendOutcome, Session};
+use klstore_format::{FormatError, Insertion};
 
 use crate::driver::Underway;
 
@@ -15,10 +15,27 @@ pub(crate) type AppendUnderway = Underway<Result<(Session, AppendOutcome), Forma
 /// Memory of an insertion in a plan beside its value, which it shares with the caller's.
 const INSERTION_BYTES: usize = 256;
 
+/// Where an append goes, and by what it is known when it is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The list's end.
+    End { idempotency_key: Option<u128> },
+    /// The list's end where that is this offset; by its insertions.
+    Offset(u64),
+}
+
+/// By what an append that is made again is known to be the same one.
+pub(crate) enum Identity {
+    /// The caller's word for it.
+    Key(u128),
+    /// Its place in the list, and these very insertions.
+    Offset(u64, Vec<Insertion>),
+}
+
 /// A commit that may be in the list, or may yet come to be. Sending the identical bytes again decides (PROTOCOL
 /// rules 1 and 3); once this is dropped, only nonces keep its items from being appended twice.
 pub(crate) struct InDoubt {
-    idempotency_key: u128,
+    identity: Identity,
     insertion_count: usize,
     underway: AppendUnderway,
     _room: TakenRoom,
@@ -47,11 +64,16 @@ impl Room {
     pub(crate) fn keep(
         &self,
         list: &ListName,
-        idempotency_key: u128,
+        identity: Identity,
         insertion_count: usize,
         underway: AppendUnderway,
     ) -> Option<InDoubt> {
-        let bytes = underway.body_bytes() + insertion_count * INSERTION_BYTES;
+        let insertions = match &identity {
+            Identity::Key(_) => insertion_count,
+            // Once more beside those in the plan, with which they share the values.
+            Identity::Offset(_, insertions) => insertion_count + insertions.len(),
+        };
+        let bytes = underway.body_bytes() + insertions * INSERTION_BYTES;
         let taken = self.0.taken.fetch_add(bytes, Ordering::Relaxed);
         let room = TakenRoom { room: self.0.clone(), bytes };
         if taken + bytes > self.0.limit {
@@ -61,7 +83,7 @@ impl Room {
             );
             return None;
         }
-        Some(InDoubt { idempotency_key, insertion_count, underway, _room: room })
+        Some(InDoubt { identity, insertion_count, underway, _room: room })
     }
 }
 
@@ -71,10 +93,25 @@ impl Drop for TakenRoom {
     }
 }
 
+impl Place {
+    /// The identity of a commit of these insertions; `None` where nobody could come back to it.
+    pub(crate) fn identity(self, insertions: &[Insertion]) -> Option<Identity> {
+        match self {
+            Self::End { idempotency_key } => idempotency_key.map(Identity::Key),
+            Self::Offset(offset) => Some(Identity::Offset(offset, insertions.to_vec())),
+        }
+    }
+}
+
 impl InDoubt {
     /// How many insertions it is of, and the plan to go on with, where it is the append that is made again.
-    pub(crate) fn resume(self, idempotency_key: Option<u128>, insertions: usize) -> Option<(usize, AppendUnderway)> {
-        let same = Some(self.idempotency_key) == idempotency_key && self.insertion_count <= insertions;
+    pub(crate) fn resume(self, wanted: Place, insertions: &[Insertion]) -> Option<(usize, AppendUnderway)> {
+        let same = match &self.identity {
+            Identity::Key(key) => {
+                wanted == Place::End { idempotency_key: Some(*key) } && self.insertion_count <= insertions.len()
+            }
+            Identity::Offset(offset, own) => wanted == Place::Offset(*offset) && insertions.starts_with(own),
+        };
         same.then_some((self.insertion_count, self.underway))
     }
 }

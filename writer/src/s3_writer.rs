@@ -1,28 +1,26 @@
 //! The writer that appends to S3 at once.
 
+mod append;
+mod compaction;
 mod trim;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::{self, Either};
 use futures::{StreamExt, stream};
 use klstore_format::names::{ListName, Prefix};
-use klstore_format::plan::{
-    AppendOutcome, Appended as PlannedAppend, Compaction, Plan, Session, SessionOptions, SweepReport, split,
-    sweep_commits, sweep_objects, validate,
-};
+use klstore_format::plan::{Plan, Session, SessionOptions, SweepReport, sweep_commits, sweep_objects, validate};
 use klstore_format::wire::identity::SessionId;
-use klstore_format::{CorruptObject, FormatError, Insertion, S3StoreConfig};
+use klstore_format::{FormatError, Insertion, S3StoreConfig};
 
-use crate::background::{Background, run_collection, run_compaction};
+use crate::background::Background;
 use crate::builder::S3StoreWriterBuilder;
-use crate::driver::{Driver, Underway};
+use crate::driver::Driver;
 use crate::error::WriterError;
-use crate::in_doubt::{AppendUnderway, Room};
+use crate::in_doubt::{Place, Room};
 use crate::keyspace::{CreatedKeyspace, Keyspaces};
-use crate::receipt::{AppendReceipt, Appended};
+use crate::receipt::AppendReceipt;
 use crate::sessions::{Lease, Sessions};
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
@@ -88,22 +86,6 @@ pub(crate) struct Pauses {
     pub(crate) retry_compaction: Duration,
 }
 
-/// One commit's worth of an append.
-enum CommitAppend {
-    New(Vec<Insertion>),
-    /// It was sent already, and nobody knows what came of it.
-    InDoubt(AppendUnderway),
-}
-
-/// When a compaction is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
-    /// While there are appends: once it is worth its requests.
-    AfterAppend,
-    /// Also where it would free what was trimmed.
-    AfterTrim,
-}
-
 impl S3StoreWriter {
     /// A writer with the settings of `config`. Nothing is sent yet: the first append or creation checks that the
     /// store is safe to write to.
@@ -133,29 +115,6 @@ impl S3StoreWriter {
             background_count: self.shared.background.active() as u64,
             ..self.shared.driver.counters.snapshot()
         }
-    }
-
-    /// Compacts the list now: merges its small commits, publishes the index and collects what it replaces.
-    /// `false`: there was nothing to compact.
-    ///
-    /// # Errors
-    ///
-    /// [`WriterError::KeyspaceNotFound`]; [`WriterError::Contended`] where other writers kept coming in between.
-    pub async fn compact(&self, keyspace: &str, key: &str) -> Result<bool, WriterError> {
-        let mut lease = self.lease(keyspace, key).await?;
-        let mut missing = None;
-        for _ in 0..MAX_ROUNDS {
-            let session = self.session(&mut lease).await?;
-            let prepared = session.has_prepared();
-            lease.state.session = Some(session);
-            if !prepared && !self.prepare(&mut lease, &mut missing).await? {
-                return Ok(false);
-            }
-            if self.publish(&mut lease).await? {
-                return Ok(true);
-            }
-        }
-        Err(WriterError::Contended { list: lease.list().to_string() })
     }
 
     /// Frees what a crash left of the list: commits, segments and index pages that nothing refers to.
@@ -228,238 +187,6 @@ impl S3StoreWriter {
         let list = lease.list().clone();
         self.run(&list, Session::open(list.clone(), id, self.shared.options.clone())).await
     }
-
-    /// Appends, commit by commit. What is in doubt at the end of a failure is kept where the caller can come back to
-    /// it, by its idempotency key.
-    async fn append(
-        &self,
-        keyspace: &str,
-        key: &str,
-        mut insertions: Vec<Insertion>,
-        idempotency_key: Option<u128>,
-    ) -> Result<Appended, WriterError> {
-        let list = self.list(keyspace, key).await?;
-        let now = self.shared.driver.clock.now();
-        validate(&insertions, now, self.shared.max_future_skew_millis)?;
-        let mut lease = self.shared.sessions.lease(&list).await;
-        let mut commits = Vec::new();
-        // What somebody else left in doubt is given up: its caller can only begin anew (PROTOCOL rule 1).
-        if let Some(in_doubt) = lease.state.in_doubt.take()
-            && let Some((count, underway)) = in_doubt.resume(idempotency_key, insertions.len())
-        {
-            insertions.drain(..count);
-            commits.push((count, CommitAppend::InDoubt(underway)));
-        }
-        commits.extend(split(insertions).into_iter().map(|commit| (commit.len(), CommitAppend::New(commit))));
-        let mut appended = Appended::default();
-        let mut insertions_done = 0;
-        for (count, commit) in commits {
-            match self.append_commit(&mut lease, commit, count, now, idempotency_key).await {
-                Ok(part) => {
-                    appended.conflict_count += part.conflicts;
-                    appended.add(part.offsets, part.duplicates);
-                }
-                Err(cause) if insertions_done == 0 => return Err(cause),
-                Err(cause) => {
-                    let (list, cause) = (list.to_string(), Box::new(cause));
-                    return Err(WriterError::PartlyAppended { list, insertions_done, appended, cause });
-                }
-            }
-            insertions_done += count;
-        }
-        Ok(appended)
-    }
-
-    /// Appends one commit's worth, of `count` insertions.
-    async fn append_commit(
-        &self,
-        lease: &mut Lease,
-        mut commit: CommitAppend,
-        count: usize,
-        now: i64,
-        idempotency_key: Option<u128>,
-    ) -> Result<PlannedAppend, WriterError> {
-        let list = lease.list().clone();
-        let mut missing = None;
-        let driver = &self.shared.driver;
-        for _ in 0..MAX_ROUNDS {
-            let mut underway = match commit {
-                CommitAppend::New(insertions) => {
-                    let session = self.session(lease).await?;
-                    Underway::new(session.append(insertions, now))
-                }
-                CommitAppend::InDoubt(underway) => underway,
-            };
-            let (session, outcome) = match driver.go_on(&mut underway, driver.policy.deadline).await {
-                Ok(outcome) => outcome?,
-                Err(given_up) => {
-                    if let Some(idempotency_key) = idempotency_key.filter(|_| given_up.uncertain) {
-                        lease.state.in_doubt = self.shared.in_doubt.keep(&list, idempotency_key, count, underway);
-                    }
-                    return Err(WriterError::given_up(&list.to_string(), given_up));
-                }
-            };
-            lease.state.session = Some(session);
-            match outcome {
-                AppendOutcome::Appended(appended) => {
-                    let appended_count = appended.offsets.end - appended.offsets.start;
-                    let duplicates = count as u64 - appended_count;
-                    driver.counters.appended.add(appended_count);
-                    driver.counters.duplicates.add(duplicates);
-                    driver.counters.conflicts.add(appended.conflicts);
-                    driver.counters.trimmed.add(appended.trimmed);
-                    lease.state.last_append = driver.clock.elapsed();
-                    self.start_background_work(lease, Due::AfterAppend);
-                    return Ok(PlannedAppend { duplicates, ..appended });
-                }
-                AppendOutcome::AwaitsCompaction { insertions: refused } => {
-                    commit = CommitAppend::New(refused);
-                    self.prepare(lease, &mut missing).await?;
-                }
-            }
-        }
-        Err(WriterError::Contended { list: list.to_string() })
-    }
-
-    /// Collects what the last commit replaced, and compacts where that is due. Waits for neither.
-    fn start_background_work(&self, lease: &mut Lease, due: Due) {
-        let list = lease.list().clone();
-        let state = &mut *lease.state;
-        let Some(session) = &mut state.session else { return };
-        if let Some(garbage) = session.take_garbage() {
-            self.shared.background.collect(list.to_string(), garbage);
-        }
-        let paused = self.shared.driver.clock.elapsed() < state.compact_not_before;
-        let due = session.compaction_due() || (due == Due::AfterTrim && session.trim_left_space());
-        if state.compaction.is_none() && !paused && !session.has_prepared() && due {
-            let plan = session.compact(self.shared.driver.random.next());
-            state.compaction = Some(self.shared.background.compact(list.to_string(), plan));
-        }
-    }
-
-    /// Waits for the compaction under way, if there is one, and hands what it prepared to the session.
-    async fn accept_compaction(&self, lease: &mut Lease) {
-        let Some(compaction) = &mut lease.state.compaction else { return };
-        let outcome = compaction.outcome().await;
-        lease.state.compaction = None;
-        match outcome {
-            Ok(Compaction::Prepared(prepared)) => {
-                if let Some(session) = &mut lease.state.session
-                    && !session.accept(prepared)
-                {
-                    tracing::debug!(list = %lease.list(), "threw a prepared index away: the list has moved on");
-                }
-            }
-            Ok(Compaction::NothingToDo) => {}
-            Ok(Compaction::GaveUp { .. }) | Err(_) => self.pause_compaction(lease),
-        }
-    }
-
-    fn pause_compaction(&self, lease: &mut Lease) {
-        let now = self.shared.driver.clock.elapsed();
-        lease.state.compact_not_before = now.saturating_add(self.shared.pauses.retry_compaction);
-    }
-
-    /// Prepares an index now, by the compaction under way or by one of its own. `false`: there is nothing to cover.
-    ///
-    /// Where the list has moved on, the session is dropped, so that the next one loads anew. `missing` is the object
-    /// that showed it in the round before: if the newest commit that was loaded since still refers to it, it is lost.
-    async fn prepare(&self, lease: &mut Lease, missing: &mut Option<String>) -> Result<bool, WriterError> {
-        let limit = self.shared.driver.policy.deadline;
-        if lease.state.compaction.is_some() {
-            let deadline = self.shared.driver.clock.sleep(limit);
-            let list = lease.list().to_string();
-            let accepted = std::pin::pin!(self.accept_compaction(lease));
-            if let Either::Right(_) = future::select(accepted, deadline).await {
-                return Err(WriterError::Unavailable {
-                    target: list,
-                    reason: "its compaction, which must come first, takes too long".into(),
-                    may_have_appended: false,
-                });
-            }
-        }
-        let list = lease.list().to_string();
-        let Some(session) = &mut lease.state.session else { return Ok(true) };
-        if session.has_prepared() {
-            return Ok(true);
-        }
-        let plan = session.compact(self.shared.driver.random.next());
-        match run_compaction(&self.shared.driver, &list, plan, limit).await? {
-            Compaction::Prepared(prepared) => {
-                session.accept(prepared);
-                Ok(true)
-            }
-            Compaction::GaveUp { object } => {
-                lease.state.session = None;
-                if missing.as_ref() == Some(&object) {
-                    let reason = "it is missing, empty or another object, though the newest commit refers to it";
-                    return Err(CorruptObject { object, reason }.into());
-                }
-                *missing = Some(object);
-                Ok(true)
-            }
-            Compaction::NothingToDo => Ok(false),
-        }
-    }
-
-    /// Publishes the session's prepared index and collects what it replaces; `false` where none is prepared (any
-    /// more).
-    async fn publish(&self, lease: &mut Lease) -> Result<bool, WriterError> {
-        let prepared = |session: &mut Session| session.has_prepared();
-        let Some(session) = lease.state.session.take_if(prepared) else { return Ok(false) };
-        let list = lease.list().clone();
-        let (mut session, published) = self.run(&list, session.publish()).await?;
-        let garbage = session.take_garbage();
-        lease.state.session = Some(session);
-        if let Some(garbage) = garbage {
-            run_collection(&self.shared.driver, &list.to_string(), garbage).await;
-        }
-        Ok(published)
-    }
-
-    /// What a duty cycle does for one list.
-    async fn duty(&self, list: ListName) -> Result<DutyReport, WriterError> {
-        let mut report = DutyReport::default();
-        let (shared, pauses) = (&self.shared, &self.shared.pauses);
-        let Some(mut lease) = shared.sessions.try_lease(&list) else { return Ok(report) };
-        let now = shared.driver.clock.elapsed();
-        let idle = now.saturating_sub(lease.state.last_append);
-        let retained = now.saturating_sub(lease.state.last_retention);
-        if !shared.options.retention.is_unlimited()
-            && lease.state.session.is_some()
-            && idle.min(retained) >= pauses.compact_idle
-        {
-            report.trimmed_count += self.retain(&mut lease).await?.trimmed_count;
-        }
-        let state = &mut *lease.state;
-        let Some(session) = &state.session else { return Ok(report) };
-        if state.compaction.is_none()
-            && !session.has_prepared()
-            && idle >= pauses.compact_idle
-            && now >= state.compact_not_before
-            && (session.idle_compaction_due() || session.trim_left_space())
-        {
-            let compaction = shared.background.compact(list.to_string(), session.compact(shared.driver.random.next()));
-            let finished = compaction.finished();
-            state.compaction = Some(compaction);
-            // An append may come while it runs: the key is free meanwhile.
-            drop(lease);
-            finished.await;
-            report.compacted_count += 1;
-            match shared.sessions.try_lease(&list) {
-                Some(again) => lease = again,
-                None => return Ok(report),
-            }
-        }
-        if lease.state.compaction.as_ref().is_some_and(|compaction| compaction.is_finished()) {
-            self.accept_compaction(&mut lease).await;
-        }
-        let idle = shared.driver.clock.elapsed().saturating_sub(lease.state.last_append);
-        if idle >= pauses.publish && self.publish(&mut lease).await? {
-            report.published_count += 1;
-        }
-        Ok(report)
-    }
 }
 
 #[async_trait]
@@ -475,7 +202,7 @@ impl StoreWriter for S3StoreWriter {
         key: &str,
         insertions: Vec<Insertion>,
     ) -> Result<AppendReceipt, WriterError> {
-        let appended = self.append(keyspace, key, insertions, None).await?;
+        let appended = self.append(keyspace, key, insertions, Place::End { idempotency_key: None }).await?;
         Ok(AppendReceipt::durable_now(appended))
     }
 
@@ -486,7 +213,8 @@ impl StoreWriter for S3StoreWriter {
         insertions: Vec<Insertion>,
         idempotency_key: u128,
     ) -> Result<AppendReceipt, WriterError> {
-        let appended = self.append(keyspace, key, insertions, Some(idempotency_key)).await?;
+        let place = Place::End { idempotency_key: Some(idempotency_key) };
+        let appended = self.append(keyspace, key, insertions, place).await?;
         Ok(AppendReceipt::durable_now(appended))
     }
 

@@ -30,6 +30,11 @@ pub enum AppendOutcome {
         /// with what was offered first.
         insertions: Vec<Insertion>,
     },
+    /// The list's end is not where [`Session::append_at`] was to append: nothing was appended.
+    EndsElsewhere {
+        /// The list's next offset.
+        next_offset: u64,
+    },
 }
 
 /// What an append did.
@@ -54,7 +59,21 @@ impl Session {
     /// # Errors
     /// Those of a Load; the session is then abandoned.
     pub fn append(self, insertions: Vec<Insertion>, now: i64) -> Plan<Result<(Self, AppendOutcome), FormatError>> {
-        Plan::new(|port| async move { self.append_with(&port, insertions, now).await })
+        Plan::new(|port| async move { self.append_with(&port, insertions, now, None).await })
+    }
+
+    /// Appends as [`Self::append`] does, but only where the list's next offset is `expected` when the commit takes
+    /// effect.
+    ///
+    /// # Errors
+    /// See [`Self::append`].
+    pub fn append_at(
+        self,
+        insertions: Vec<Insertion>,
+        now: i64,
+        expected: u64,
+    ) -> Plan<Result<(Self, AppendOutcome), FormatError>> {
+        Plan::new(move |port| async move { self.append_with(&port, insertions, now, Some(expected)).await })
     }
 
     async fn append_with(
@@ -62,10 +81,21 @@ impl Session {
         port: &Port,
         mut insertions: Vec<Insertion>,
         now: i64,
+        expected: Option<u64>,
     ) -> Result<(Self, AppendOutcome), FormatError> {
         let offered = insertions.len() as u64;
+        let loads_before = self.loads;
         let mut conflicts = 0;
         loop {
+            let next_offset = self.next_offset();
+            if expected.is_some_and(|expected| expected != next_offset) {
+                if self.loads != loads_before {
+                    return Ok((self, AppendOutcome::EndsElsewhere { next_offset }));
+                }
+                // S may be old: another writer may have appended since.
+                self.reload(port).await?;
+                continue;
+            }
             // Rules 3 and 5: duplicates are judged by S, which only an acknowledgement or a Load has set.
             let mut next_nonce = self.next_nonce();
             insertions.retain(|insertion| match insertion.nonce {

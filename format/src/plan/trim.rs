@@ -138,7 +138,7 @@ impl Session {
         Ok((target, self.begin_at(port, target).await?))
     }
 
-    async fn reload(&mut self, port: &Port) -> Result<(), FormatError> {
+    pub(super) async fn reload(&mut self, port: &Port) -> Result<(), FormatError> {
         let snapshot = load(port, &self.list, Fetch::Small).await?;
         self.move_to(snapshot);
         Ok(())

@@ -165,6 +165,7 @@ impl Explorer {
                 self.give_back(writer, session);
                 match outcome {
                     AppendOutcome::Appended(appended) => self.check_acknowledged(&insertions, &appended)?,
+                    AppendOutcome::EndsElsewhere { .. } => return Err("refused where no end was expected".into()),
                     AppendOutcome::AwaitsCompaction { .. } => self.writers[writer].again = Some(insertions),
                 }
                 self.begin_collection(writer)

@@ -2,10 +2,12 @@
 
 #![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
 
+mod expected_end;
 mod trimming;
 
 use std::time::Duration;
 
+use futures::future::{self, Either};
 use klstore_format::plan::read::{PageRequest, read_page};
 use klstore_format::plan::{PutKind, Request};
 use klstore_format::{Item, ItemFilter, IterationOrder};
@@ -13,6 +15,7 @@ use klstore_format::{Item, ItemFilter, IterationOrder};
 use super::*;
 use crate::environment::Clock;
 use crate::memory_store::{Fault, MemoryStore};
+use crate::receipt::Appended;
 use crate::store::StoreError;
 use crate::test_clock::TestClock;
 

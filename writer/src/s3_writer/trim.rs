@@ -4,7 +4,8 @@ use klstore_format::FormatError;
 use klstore_format::names::ListName;
 use klstore_format::plan::{Plan, Session, TrimOutcome, TrimTo};
 
-use super::{Due, MAX_ROUNDS, S3StoreWriter};
+use super::compaction::Due;
+use super::{MAX_ROUNDS, S3StoreWriter};
 use crate::error::WriterError;
 use crate::sessions::Lease;
 
