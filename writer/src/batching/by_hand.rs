@@ -64,7 +64,7 @@ impl<W: StoreWriter + ?Sized + 'static> HandDriven<W> {
             loop {
                 let moved = future::poll_fn(|context| self.poll_work(starts, context));
                 let check = std::pin::pin!(self.clock.sleep(self.check_interval));
-                drop(future::select(moved, check).await);
+                future::select(moved, check).await;
             }
         };
         match future::select(std::pin::pin!(wanted), std::pin::pin!(drive)).await {

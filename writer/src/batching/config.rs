@@ -38,8 +38,8 @@ pub struct BatchingStoreWriterConfig {
     /// A batch is sent once its values have so many bytes.
     pub batch_flush_size_threshold: u64,
     /// Bytes that all that is not durable may take together, over all threads; `append_list` waits while they are used
-    /// up. An append that is larger than all of it is let in alone. Keys that fail are let have half of it; beyond an
-    /// eighth below the limit only keys that work are taken, and those while others fail.
+    /// up. An append that is larger than all of it is let in alone. Keys that fail may hold half of it; the last
+    /// eighth is kept for keys that work while those that fail hold more than that.
     pub max_buffered_bytes: u64,
     /// Appends that a thread has under way at once, each of another key; at most half of them are of keys that fail.
     /// Where appends hang for more than 3 s, others are started beside them, up to as many again.
