@@ -143,6 +143,15 @@ impl S3StoreWriter {
         self.runtime.wait_for(self.writer.delete_key(keyspace, key))
     }
 
+    /// See [`apply_retention`](crate::S3StoreWriter::apply_retention).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn apply_retention(&self, keyspace: &str, key: &str) -> Result<Trimmed, WriterError> {
+        self.runtime.wait_for(self.writer.apply_retention(keyspace, key))
+    }
+
     /// See [`sweep`](crate::S3StoreWriter::sweep).
     ///
     /// # Errors

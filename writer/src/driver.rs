@@ -1,5 +1,7 @@
 //! Runs plans against a store: sends their requests, waits between attempts, gives up at the deadline.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,11 +46,13 @@ pub(crate) struct Underway<T> {
     /// Sent, but not all answered.
     requests: Option<Vec<Request>>,
     progress: Mutex<Progress>,
+    /// How many of its requests have been answered.
+    answered: Arc<AtomicU64>,
 }
 
 impl<T> Underway<T> {
     pub(crate) fn new(plan: Plan<T>) -> Self {
-        Self { plan, requests: None, progress: Mutex::default() }
+        Self { plan, requests: None, progress: Mutex::default(), answered: Arc::default() }
     }
 
     /// Whether a conditional PUT may have taken effect, or may still do so.
@@ -69,12 +73,38 @@ impl Driver {
         self.go_on(&mut Underway::new(plan), limit).await
     }
 
+    /// Runs a plan of any length: given up once no request of it was answered for `limit` (looked at as often).
+    pub(crate) async fn run_long<T>(&self, plan: Plan<T>, limit: Duration) -> Result<T, DriveError> {
+        let underway = &mut Underway::new(plan);
+        let answered = underway.answered.clone();
+        let stuck = async {
+            let mut before = 0;
+            loop {
+                self.clock.sleep(limit).await;
+                let now = answered.load(Ordering::Relaxed);
+                if std::mem::replace(&mut before, now) == now {
+                    break;
+                }
+            }
+        };
+        self.go_on_until(underway, stuck, limit).await
+    }
+
     /// The same, but it is the caller's to drop the plan, or to go on with it: it repeats what got no answer.
     pub(crate) async fn go_on<T>(&self, underway: &mut Underway<T>, limit: Duration) -> Result<T, DriveError> {
+        self.go_on_until(underway, self.clock.sleep(limit), limit).await
+    }
+
+    async fn go_on_until<T>(
+        &self,
+        underway: &mut Underway<T>,
+        end: impl Future<Output = ()>,
+        limit: Duration,
+    ) -> Result<T, DriveError> {
         let outcome = {
             let steps = std::pin::pin!(self.run_steps(underway));
-            let deadline = self.clock.sleep(limit);
-            match future::select(steps, deadline).await {
+            let end = std::pin::pin!(end);
+            match future::select(steps, end).await {
                 Either::Left((outcome, _)) => Some(outcome),
                 Either::Right(_) => None,
             }
@@ -91,7 +121,7 @@ impl Driver {
     }
 
     async fn run_steps<T>(&self, underway: &mut Underway<T>) -> Result<T, StoreError> {
-        let Underway { plan, requests, progress } = underway;
+        let Underway { plan, requests, progress, answered } = underway;
         let progress = &*progress;
         let mut answers = Vec::new();
         // Plans repeat a PUT without an answer themselves, for they must not send anything else meanwhile (rule 1).
@@ -113,6 +143,7 @@ impl Driver {
             answers = Vec::new();
             while let Some(answer) = sent.next().await {
                 answers.push(answer?);
+                answered.fetch_add(1, Ordering::Relaxed);
             }
             drop(sent);
             *requests = None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use klstore_credentials::CredentialsError;
 use klstore_format::config::ConfigError;
-use klstore_format::plan::InvalidInsertion;
+use klstore_format::plan::{InvalidInsertion, SweepReport};
 use klstore_format::{CorruptObject, FormatError, NameError};
 use thiserror::Error;
 
@@ -122,6 +122,17 @@ pub enum WriterError {
         #[source]
         cause: Box<WriterError>,
     },
+    /// Sweep again, once the cause is dealt with: it goes on where it stopped.
+    #[error("the sweep of `{list}` freed at least {} bytes of commits, and then failed: {cause}", .freed.freed_bytes)]
+    PartlySwept {
+        /// Keyspace and key.
+        list: String,
+        /// What was freed of commits, at least: of segments and index pages some may be gone too.
+        freed: SweepReport,
+        /// What stopped the rest.
+        #[source]
+        cause: Box<WriterError>,
+    },
     /// Put right what the cause says, then flush to know when the items are durable. Do not append them again: they
     /// are still in memory and go on being tried.
     #[error("{} not durable yet; in memory, and tried again: {cause}", buffered(list, *.item_count, *.key_count))]
@@ -201,10 +212,10 @@ impl WriterError {
         }
     }
 
-    /// The error itself; of a batch that was cut short or is still in memory, what stopped it.
+    /// The error itself; of what was cut short or is still in memory, what stopped it.
     pub fn cause(&self) -> &WriterError {
         match self {
-            Self::PartlyAppended { cause, .. } => cause,
+            Self::PartlyAppended { cause, .. } | Self::PartlySwept { cause, .. } => cause,
             Self::StillBuffered { cause, .. } | Self::FailingKeysFull { cause, .. } => cause.cause(),
             other => other,
         }

@@ -123,11 +123,20 @@ impl S3StoreWriter {
     ///
     /// # Errors
     ///
-    /// [`WriterError::KeyspaceNotFound`]; objects that cannot be read are in the report and stay.
+    /// [`WriterError::KeyspaceNotFound`]; [`WriterError::Unavailable`] where the store answered nothing for as long as
+    /// the retry policy's deadline; [`WriterError::PartlySwept`] where that came after the commits were freed. Objects
+    /// that cannot be read are in the report and stay.
     pub async fn sweep(&self, keyspace: &str, key: &str) -> Result<SweepReport, WriterError> {
         let list = self.list(keyspace, key).await?;
-        let commits = self.run(&list, sweep_commits(list.clone())).await?;
-        let objects = self.run(&list, sweep_objects(list.clone())).await?;
+        let commits = self.run_long(&list, sweep_commits(list.clone())).await?;
+        let objects = match self.run_long(&list, sweep_objects(list.clone())).await {
+            Ok(objects) => objects,
+            Err(cause) if commits == SweepReport::default() => return Err(cause),
+            Err(cause) => {
+                let (list, cause) = (list.to_string(), Box::new(cause));
+                return Err(WriterError::PartlySwept { list, freed: commits, cause });
+            }
+        };
         Ok(SweepReport {
             stubbed: commits.stubbed + objects.stubbed,
             deleted: commits.deleted + objects.deleted,
@@ -169,6 +178,15 @@ impl S3StoreWriter {
     async fn run<T>(&self, list: &ListName, plan: Plan<Result<T, FormatError>>) -> Result<T, WriterError> {
         let driver = &self.shared.driver;
         match driver.run(plan, driver.policy.deadline).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(given_up) => Err(WriterError::given_up(&list.to_string(), given_up)),
+        }
+    }
+
+    /// The same for a plan whose length goes by that of the list.
+    async fn run_long<T>(&self, list: &ListName, plan: Plan<Result<T, FormatError>>) -> Result<T, WriterError> {
+        let driver = &self.shared.driver;
+        match driver.run_long(plan, driver.policy.deadline).await {
             Ok(outcome) => Ok(outcome?),
             Err(given_up) => Err(WriterError::given_up(&list.to_string(), given_up)),
         }

@@ -16,7 +16,7 @@ use super::*;
 use crate::environment::Clock;
 use crate::memory_store::{Fault, MemoryStore};
 use crate::receipt::Appended;
-use crate::store::StoreError;
+use crate::store::{RetryPolicy, StoreError};
 use crate::test_clock::TestClock;
 
 struct Bench {
@@ -451,6 +451,49 @@ async fn what_a_lost_collection_leaves_a_sweep_frees() {
     assert!(report.deleted >= 40, "{report:?}");
     assert_eq!(bench.writer.sweep("ks", "key").await.unwrap(), SweepReport::default());
     bench.check_nonces("key", 0..50);
+}
+
+/// Leaves what a sweep frees.
+async fn with_garbage() -> Bench {
+    let bench = bench(|builder| builder).await;
+    for nonce in 0..50 {
+        bench.append("key", numbered(nonce..nonce + 1)).await.unwrap();
+    }
+    let refused = StoreError::Rejected { action: "DeleteObjects", object: "some".into(), reason: "no".into() };
+    bench.store.fail(usize::MAX, Fault::Refuse(refused), |request| matches!(request, Request::Delete { .. }));
+    assert!(bench.writer.compact("ks", "key").await.unwrap());
+    bench.writer.flush_all().await.unwrap();
+    bench.store.heal();
+    bench
+}
+
+#[tokio::test]
+async fn a_sweep_may_take_longer_than_a_request() {
+    let bench = with_garbage().await;
+    let before = bench.clock.elapsed();
+    let sent = std::sync::atomic::AtomicUsize::new(0);
+    // Only each twelfth request gets through, which takes up to half a minute.
+    let lost = move |_: &Request| sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 12 != 11;
+    bench.store.fail(usize::MAX, Fault::LoseRequest, lost);
+    let report = bench.writer.sweep("ks", "key").await.unwrap();
+    assert!(report.deleted >= 40, "{report:?}");
+    let took = bench.clock.elapsed() - before;
+    assert!(took > RetryPolicy::default().deadline, "{took:?}");
+    // A store that is silent ends it all the same.
+    bench.store.fail(usize::MAX, Fault::LoseRequest, |_| true);
+    let error = bench.writer.sweep("ks", "key").await.unwrap_err();
+    assert!(matches!(error, WriterError::Unavailable { may_have_appended: false, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_fails_half_way_says_what_it_freed() {
+    let bench = with_garbage().await;
+    let refused = StoreError::Rejected { action: "ListObjectsV2", object: "idx".into(), reason: "no".into() };
+    let pages = |request: &Request| matches!(request, Request::List { prefix, .. } if prefix.contains("/idx/"));
+    bench.store.fail(usize::MAX, Fault::Refuse(refused), pages);
+    let error = bench.writer.sweep("ks", "key").await.unwrap_err();
+    let WriterError::PartlySwept { freed, cause, .. } = &error else { panic!("{error:?}") };
+    assert!(freed.deleted >= 40 && matches!(**cause, WriterError::Store(_)), "{error:?}");
 }
 
 #[tokio::test]

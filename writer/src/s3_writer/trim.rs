@@ -66,7 +66,20 @@ impl S3StoreWriter {
         self.raise_start(&mut lease, Session::delete).await
     }
 
-    /// Trims an idle list to what the retention allows; an append does so itself.
+    /// Trims the list now to what the configured retention allows. Without one it does nothing.
+    ///
+    /// Appends do so themselves, and a duty cycle for the lists that this writer has in memory; this is for any other
+    /// list, as after a restart. The space is freed as by [`trim`](Self::trim).
+    ///
+    /// # Errors
+    ///
+    /// As for [`trim`](Self::trim).
+    pub async fn apply_retention(&self, keyspace: &str, key: &str) -> Result<Trimmed, WriterError> {
+        let mut lease = self.lease(keyspace, key).await?;
+        self.retain(&mut lease).await
+    }
+
+    /// Trims a list to what the retention allows.
     pub(super) async fn retain(&self, lease: &mut Lease) -> Result<Trimmed, WriterError> {
         let now = self.shared.driver.clock.now();
         lease.state.last_retention = self.shared.driver.clock.elapsed();

@@ -72,6 +72,22 @@ async fn what_a_failed_compaction_left_of_a_trim_is_freed_by_a_duty_cycle() {
 }
 
 #[tokio::test]
+async fn the_retention_is_applied_to_a_list_that_nobody_appends_to() {
+    let bench = bench(|builder| builder).await;
+    for nonce in 0..5 {
+        bench.append("key", numbered(nonce..nonce + 1)).await.unwrap();
+    }
+    let settings = S3StoreConfig { retention_max_items: Some(2), ..config() };
+    let restarted = S3StoreWriter::builder(settings).store(bench.store.clone()).build().await.unwrap();
+    assert_eq!(restarted.duty_cycle().await.unwrap().trimmed_count, 0, "it does not know the list");
+    let trimmed = restarted.apply_retention("ks", "key").await.unwrap();
+    assert_eq!((trimmed, bench.offsets()), (Trimmed { start: 3, trimmed_count: 3 }, vec![3, 4]));
+    assert_eq!(restarted.apply_retention("ks", "key").await.unwrap(), Trimmed { start: 3, trimmed_count: 0 });
+    let unlimited = bench.writer.apply_retention("ks", "key").await.unwrap();
+    assert_eq!((unlimited.trimmed_count, bench.offsets()), (0, vec![3, 4]));
+}
+
+#[tokio::test]
 async fn items_live_as_long_as_the_retention_says() {
     let store = Arc::new(MemoryStore::default());
     let clock = TestClock::start();
