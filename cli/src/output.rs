@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-pub use escape::{escaped, write_json, write_json_line};
+pub use escape::{escaped, message, write_json, write_json_line};
 pub use json_items::{ItemJson, ItemListJson};
 pub use listing::Listing;
 
@@ -70,7 +70,7 @@ fn write_failure(err: &mut impl Write, failure: &Failure) -> io::Result<()> {
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (red, bold_off) = if colours { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
     // Names and a store's own words may be in the message.
-    let mut lines = failure.what.lines().map(|line| escaped(line.as_bytes()));
+    let mut lines = failure.what.lines().map(message);
     writeln!(err, "{red}error:{bold_off} {}", lines.next().unwrap_or_default())?;
     lines.try_for_each(|line| writeln!(err, "{line}"))?;
     if let Some(done) = &failure.done {

@@ -29,6 +29,16 @@ pub fn escaped(bytes: &[u8]) -> String {
     text
 }
 
+/// A message for a terminal: what would steer it is escaped, and backslashes are as they are, which messages have of
+/// their own.
+pub fn message(text: &str) -> String {
+    let shown = |character: char| match steers(character) {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Writes JSON in which everything that could steer a terminal is escaped, which changes nothing for programs.
 pub fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut serializer = Serializer::with_formatter(&mut *out, SafeFormatter(CompactFormatter));
