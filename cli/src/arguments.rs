@@ -41,10 +41,13 @@ Exit codes:
   2  the command line or the input is wrong: correct it
   3  the bucket, keyspace or key does not exist
   4  the keyspace already exists
-  5  no access, or a wrong setting: credentials, permission, region, clock, endpoint; also
-     where `probe` found a store that is not fit
+  5  no access, or a wrong setting: credentials, permission, region, clock, endpoint, a
+     mistake in the configuration file; also where `probe` found a store that is not fit
   6  the store did not answer or is busy: try again
   7  an object in the store is damaged (so says `verify`, too), or of a newer version
+  A command that works on all lists of a keyspace goes on where one fails, and ends with the
+  code of what failed, or with 1 where that is of several kinds. Ctrl-C lets a command end
+  what it has begun; a second one ends it at once, with 130.
 
 Output:
   Answers go to stdout, everything else to stderr. With --json each answer is one JSON

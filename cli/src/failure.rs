@@ -9,7 +9,7 @@ use klstore_writer::{StoreError, WriterError};
 use serde_json::json;
 
 /// Why a command failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{what}")]
 pub struct Failure {
     /// What kind of failure, for the exit code.
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::OutputClosed => "output_closed",
             Self::Failed => "failed",
@@ -137,7 +137,7 @@ impl From<ReaderError> for Failure {
             E::Unavailable { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
             E::Contended { .. } => failure(Kind::Unavailable),
             E::Corrupt(_) => failure(Kind::Corrupt).advice(CORRUPT_ADVICE),
-            E::UnsupportedVersion { .. } => failure(Kind::Corrupt),
+            E::UnsupportedVersion { .. } | E::UnsupportedLayout { .. } => failure(Kind::Corrupt),
             _ => failure(Kind::Failed),
         }
     }
@@ -157,7 +157,12 @@ impl From<WriterError> for Failure {
             E::MayHaveTrimmed { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
             E::Contended { .. } => failure(Kind::Unavailable),
             E::Corrupt(_) => failure(Kind::Corrupt).advice(CORRUPT_ADVICE),
-            E::Format(FormatError::UnsupportedVersion { .. }) => failure(Kind::Corrupt),
+            E::Format(
+                FormatError::UnsupportedVersion { .. }
+                | FormatError::UnsupportedLayout { .. }
+                | FormatError::UnknownPart { .. },
+            ) => failure(Kind::Corrupt),
+            E::Format(FormatError::HiddenEtag { .. }) => failure(Kind::Access),
             _ => failure(Kind::Failed),
         }
     }

@@ -9,9 +9,10 @@ use std::io::{self, BufRead};
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use klstore_format::Insertion;
 use klstore_format::limits::MAX_VALUE_BYTES;
+use klstore_format::names::KeyName;
 use klstore_format::plan::{InvalidInsertion, validate};
+use klstore_format::{Insertion, NameError};
 use thiserror::Error;
 
 pub use csv::CsvRules;
@@ -94,6 +95,8 @@ pub enum Problem {
     NoKey,
     #[error("has the key `{key}`, but all lines go to the key given on the command line: leave one of them out")]
     TwoKeys { key: String },
+    #[error("has a key that cannot be one: {0}")]
+    Key(#[from] NameError),
     #[error("has the nonce {nonce}, but --nonce line numbers the lines: leave one of them out")]
     TwoNonces { nonce: u128 },
     #[error("has no field `{field}`, or nothing in it")]
@@ -193,8 +196,9 @@ impl<R: BufRead, C: Fn() -> i64> InputReader<R, C> {
         let Some((key, mut insertion)) = read else { return Ok(None) };
         match &key {
             Some(key) if !self.rules.keys_in_lines => return Err(Problem::TwoKeys { key: shortened(key) }),
+            Some(key) => drop(KeyName::new(key)?),
             None if self.rules.keys_in_lines => return Err(Problem::NoKey),
-            _ => {}
+            None => {}
         }
         if self.rules.numbered {
             if let Some(nonce) = insertion.nonce {

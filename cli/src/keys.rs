@@ -1,6 +1,6 @@
 //! The keys that a command works on: the one given, or all of a keyspace.
 
-use klstore_reader::{S3StoreReader, StoreReader};
+use klstore_reader::{ReaderError, S3StoreReader, StoreReader};
 
 use crate::failure::{Failure, Kind};
 
@@ -63,7 +63,7 @@ impl Keys<'_> {
 async fn exists(reader: &S3StoreReader, keyspace: &str, key: &str) -> Result<bool, Failure> {
     match reader.read_key_metadata(keyspace, key).await {
         Ok(known) => Ok(known.is_some()),
-        Err(klstore_reader::ReaderError::Corrupt(_)) => Ok(true),
+        Err(ReaderError::Corrupt(_) | ReaderError::UnsupportedVersion { .. }) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -2,6 +2,7 @@
 //! variables and files.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -56,6 +57,13 @@ pub struct StoreArguments {
         value_parser = BoolishValueParser::new()
     )]
     pub anonymous: Option<bool>,
+    /// How long a step is tried where the store does not answer; if not given, 30 s for a request that reads and 60 s
+    /// for an append
+    #[arg(
+        long, global = true, env = "KLSTORE_DEADLINE", hide_env_values = true, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
+    pub deadline: Option<u64>,
 }
 
 /// What flags, variables and file say together.
@@ -70,6 +78,11 @@ pub struct Settings {
 }
 
 impl StoreArguments {
+    /// How long a step is tried, where that is given.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline.map(Duration::from_secs)
+    }
+
     /// The settings of reader and writer. `variable` looks up an environment variable.
     pub fn settings(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
         let file = self.file()?;

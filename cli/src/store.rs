@@ -27,9 +27,35 @@ pub async fn config(store: &StoreArguments) -> Result<S3StoreConfig, Failure> {
 }
 
 pub async fn reader(store: &StoreArguments) -> Result<S3StoreReader, Failure> {
-    Ok(S3StoreReader::new(config(store).await?).await?)
+    reader_of(config(store).await?, store).await
 }
 
 pub async fn writer(store: &StoreArguments) -> Result<S3StoreWriter, Failure> {
-    Ok(S3StoreWriter::new(config(store).await?).await?)
+    writer_of(config(store).await?, store).await
+}
+
+/// A reader with these settings, as patient as the command line says.
+pub async fn reader_of(config: S3StoreConfig, store: &StoreArguments) -> Result<S3StoreReader, Failure> {
+    let mut policy = klstore_reader::RetryPolicy::default();
+    if let Some(deadline) = store.deadline() {
+        policy.deadline = deadline;
+    }
+    Ok(S3StoreReader::builder(config).retry_policy(policy).build().await?)
+}
+
+/// A writer with these settings, as patient as the command line says.
+pub async fn writer_of(config: S3StoreConfig, store: &StoreArguments) -> Result<S3StoreWriter, Failure> {
+    let mut policy = klstore_writer::RetryPolicy::default();
+    if let Some(deadline) = store.deadline() {
+        policy.deadline = deadline;
+    }
+    Ok(S3StoreWriter::builder(config).retry_policy(policy).build().await?)
+}
+
+/// Completes what goes on in the background. The command has done its work; what may fail here is only tidying up,
+/// which a later append does as well.
+pub async fn tidy_up(writer: &S3StoreWriter) {
+    if let Err(error) = writer.close().await {
+        tracing::warn!(%error, "the lists were not tidied up; a later append does that");
+    }
 }

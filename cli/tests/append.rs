@@ -227,3 +227,50 @@ fn the_import_of_all_flights_killed_20_times_ends_with_exactly_the_rows() {
     let text = flights();
     import_killed(&file(&text, ".csv"), &values_of(&text), 20, 60);
 }
+
+#[test]
+fn a_key_that_cannot_be_one_is_a_bad_line() {
+    let store = Store::with_keyspace();
+    let long = "k".repeat(256);
+    let line = |key: &str, value: &str| json!({ "key": key, "value": value }).to_string() + "\n";
+    let input = line("a", "1") + &line("", "2") + &line(&long, "3") + &line("a", "4");
+    let ran = store.klstore_reading(&["append", "ks", "--on-error", "skip"], &input).succeeds();
+    assert_eq!(ran.text(), "appended 2 items to 1 key, rejected 2 lines\n");
+    let mut errors = ran.err.lines();
+    let empty = "rejected: line 2: has a key that cannot be one: the key is empty: give it at least one character";
+    assert_eq!(errors.next(), Some(empty));
+    assert!(errors.next().unwrap().contains("line 3: has a key that cannot be one: the key `kkk"));
+    store.klstore_reading(&["append", "ks"], &input).fails(2, &["line 2: has a key that cannot be one"]);
+    let by_column = ["append", "ks", "--format", "csv", "--key-field", "k", "--on-error", "skip"];
+    let ran = store.klstore_reading(&by_column, format!("k,v\n{long},1\nb,2\n")).succeeds();
+    assert_eq!(ran.text(), "appended 1 item to 1 key, rejected 1 line\n");
+}
+
+#[test]
+fn each_dead_letter_ends_with_a_line_end() {
+    let store = Store::with_keyspace();
+    let letters = file("of a command that was killed", "");
+    let letters = letters.to_str().unwrap();
+    let append = ["append", "ks", "k", "--format", "ndjson", "--on-error", "dead-letter", letters];
+    for input in ["bad 1\nbad 2", "bad 3", "bad 4\r\n"] {
+        store.klstore_reading(&append, input).succeeds();
+    }
+    let expected = "of a command that was killed\nbad 1\nbad 2\nbad 3\nbad 4\r\n";
+    assert_eq!(std::fs::read_to_string(letters).unwrap(), expected);
+
+    // Also where the command fails, or is stopped.
+    let mut child = spawn(store.command(&append));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"bad 5\n").unwrap();
+    let held = || std::fs::read_to_string(letters).unwrap();
+    while !held().ends_with("bad 5\n") {
+        thread::sleep(Duration::from_millis(20));
+    }
+    stdin.write_all(b"bad 6").unwrap();
+    thread::sleep(Duration::from_millis(200));
+    signal(&child, "INT");
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    ran.fails(1, &["stopped before the end of the input", "\"rejected\":1"]);
+    drop(stdin);
+    assert!(held().ends_with("bad 5\n"));
+}

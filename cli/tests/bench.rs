@@ -94,3 +94,25 @@ fn each_command_explains_itself() {
         assert!(help.contains("Usage: klstore") && help.contains("Examples:") && help.contains(part), "{name}: {help}");
     }
 }
+
+#[test]
+fn a_clean_up_that_gets_nowhere_ends() {
+    let store = Store::start();
+    let objects = store.server.store().clone();
+    // With each deletion something appears that the listing has passed already.
+    let left = std::sync::atomic::AtomicU64::new(u64::MAX);
+    store.server.faults().set(move |request| {
+        use klstore_s3_server::Operation::{DeleteObject, DeleteObjects};
+        if matches!(request.operation, DeleteObject | DeleteObjects) {
+            let keyspace = objects.keys(BUCKET, "").unwrap().remove(0);
+            let number = left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            let name = format!("{}/lists/a/log/{number:016x}", keyspace.split('/').next().unwrap());
+            let metadata = klstore_s3_server::ObjectMetadata::default();
+            let none = klstore_s3_server::Precondition::None;
+            objects.put(BUCKET, &name, bytes::Bytes::from_static(b"x"), metadata, &none).unwrap();
+        }
+        klstore_s3_server::Fault::None
+    });
+    let ran = store.klstore(&["bench", "--seconds", "1"]);
+    ran.fails(1, &["objects of the benchmark are left below `klstore-bench-", "still after it has deleted them"]);
+}

@@ -135,7 +135,7 @@ fn the_sections_of_the_bridge_are_shown_as_they_are() {
     let said = klstore(&["config", "check", text(&path)], &[("PASSWORD", "hush")]).succeeds().text();
     assert!(said.ends_with("[kafka]\n  group.id       g    line 2\n  sasl.password  ***  line 3\n"), "{said}");
     klstore(&["config", "check", text(&path)], &[])
-        .fails(2, &["k.ini:3: [kafka] sasl.password:", "PASSWORD is not set"]);
+        .fails(5, &["k.ini:3: [kafka] sasl.password:", "PASSWORD is not set"]);
 }
 
 #[test]
@@ -143,22 +143,41 @@ fn all_mistakes_are_named_with_their_lines() {
     let folder = TempDir::new().unwrap();
     let path = write(&folder, "bad.ini", "[s3]\nbuket_name=b\npath_style=ture\nsecret_key=hush\nsecret_key=hush2\n");
     let duplicate = klstore(&["config", "check", text(&path)], &[]);
-    let duplicate = duplicate.fails(2, &["bad.ini:5: [s3] secret_key: it is set on line 4 already"]);
+    let duplicate = duplicate.fails(5, &["bad.ini:5: [s3] secret_key: it is set on line 4 already"]);
     assert!(!duplicate.err.contains("hush"), "{}", duplicate.err);
 
     let path = write(&folder, "bad.ini", "[s3]\nbuket_name=b\npath_style=ture\n");
     let both =
         ["bad.ini:2: [s3] buket_name:", "did you mean bucket_name?", "bad.ini:3: [s3] path_style: true or false"];
-    klstore(&["config", "check", text(&path)], &[]).fails(2, &both);
-    let error = klstore(&["config", "check", text(&path), "--json"], &[]).fails(2, &[]).json_error();
-    assert_eq!(error["error"]["exit_code"], 2);
+    klstore(&["config", "check", text(&path)], &[]).fails(5, &both);
+    let error = klstore(&["config", "check", text(&path), "--json"], &[]).fails(5, &[]).json_error();
+    assert_eq!(error["error"]["exit_code"], 5);
     // Where the command needs the store, it is a wrong setting like any other.
     klstore(&["page", "ks", "k", "--config", text(&path)], &[]).fails(5, &both);
 
     let path = write(&folder, "bad.ini", "[s3]\nbucket_name=b\nkms_key_id=k\n");
-    klstore(&["config", "check", text(&path)], &[]).fails(2, &["bad.ini:3: [s3] kms_key_id: kms_key_id is set, but"]);
-    klstore(&["config", "check", "/nonexistent.ini"], &[]).fails(2, &["/nonexistent.ini: the file cannot be read"]);
+    klstore(&["config", "check", text(&path)], &[]).fails(5, &["bad.ini:3: [s3] kms_key_id: kms_key_id is set, but"]);
+    klstore(&["config", "check", "/nonexistent.ini"], &[]).fails(5, &["/nonexistent.ini: the file cannot be read"]);
     klstore(&["config", "check"], &[]).fails(2, &["no file to check", "klstore config check FILE"]);
+}
+
+#[test]
+fn mistakes_of_all_sections_and_of_grammar_are_named_at_once() {
+    let folder = TempDir::new().unwrap();
+    let text_of = "[s3]\nbucket_name=b\nregion=\ncarry_bytes=99999999999\nmax_cached_keys=0\n[batcher]\n\
+                   max_puts_in_flight=0\nmax_buffered_bytes=0\n[kafka]\ngroup.id=${NONE}\n[s4]\n";
+    let path = write(&folder, "bad.ini", text_of);
+    let ran = klstore(&["config", "check", text(&path)], &[]);
+    let lines: Vec<&str> = ran.err.lines().filter_map(|line| line.split("bad.ini:").nth(1)).collect();
+    let beginnings: Vec<&str> = lines.iter().map(|line| line.split(':').next().unwrap()).collect();
+    // Whether the store's settings fit together is not said of a file that has another mistake.
+    assert_eq!(beginnings, ["7", "8", "10", "11"], "{}", ran.err);
+    assert_eq!(ran.code, Some(5));
+    let path = write(&folder, "bad.ini", text_of.trim_end_matches("[s4]\n"));
+    let ran = klstore(&["config", "check", text(&path)], &[("NONE", "x")]);
+    let told =
+        ["bad.ini:3: [s3] region: ", "bad.ini:4: [s3] carry_bytes: ", "bad.ini:5: ", "bad.ini:7: ", "bad.ini:8: "];
+    ran.fails(5, &told);
 }
 
 #[cfg(unix)]

@@ -46,7 +46,10 @@ fn a_keyspace_is_copied_with_its_offsets_and_later_goes_on() {
     let rest: String = all.lines().skip(2_500).map(|line| line.to_owned() + "\n").collect();
     append(&store, "a", &rest);
     let answer = store.klstore(&[&copy[..], &["--json"]].concat()).succeeds().json();
-    assert_eq!(answer, json!({ "keyspace": "ks", "to_keyspace": "ks", "lists": 2, "items": 200 }));
+    let expected = json!({
+        "keyspace": "ks", "to_keyspace": "ks", "lists": 2, "items": 200, "failed_lists": 0, "failed": [],
+    });
+    assert_eq!(answer, expected);
     assert_eq!(read("public", "a"), read(support::BUCKET, "a"));
     assert_eq!(store.klstore(&copy).succeeds().text(), "copied 0 items of 2 lists\n");
     store.klstore(&["verify", "ks", "--bucket", "public"]).succeeds();
@@ -183,4 +186,37 @@ fn parquet_holds_every_item() {
         rows += 1;
     }
     assert_eq!((rows, items.len()), (3_000, 3_000));
+}
+
+#[test]
+fn a_list_that_cannot_be_copied_does_not_hold_up_the_others() {
+    let store = Store::with_keyspace();
+    for key in ["a", "b", "c"] {
+        append(&store, key, &lines(6));
+    }
+    let copy = ["copy", "ks", "--to-bucket", "public"];
+    // At the destination already, up to where the source begins: what follows is copied.
+    store.klstore(&["copy", "ks", "c", "--to-bucket", "public"]).succeeds();
+    append(&store, "c", "{\"value\":\"x\"}\n{\"value\":\"y\"}\n");
+    store.klstore(&["trim", "ks", "c", "--before-offset", "6"]).succeeds();
+    store.klstore(&["trim", "ks", "a", "--before-offset", "4"]).succeeds();
+    for _ in 0..2 {
+        let ran = store.klstore(&copy);
+        let reason = "key `a`: the source begins at offset 4, which a copy cannot keep";
+        assert!(ran.err.starts_with(&format!("failed: {reason}\nerror: 1 of 3 lists failed")), "{}", ran.err);
+        assert!(ran.err.contains(reason) && ran.err.contains("were trimmed; `klstore read ks a |"), "{}", ran.err);
+        assert_eq!(ran.code, Some(1));
+    }
+    let items = |key: &str| store.klstore(&["read", "ks", key, "--bucket", "public"]).succeeds().text();
+    assert_eq!(items("b"), store.klstore(&["read", "ks", "b"]).succeeds().text());
+    assert_eq!(items("c").lines().count(), 8);
+
+    let ran = store.klstore(&[&copy[..], &["--json"]].concat());
+    let message = "the source begins at offset 4, which a copy cannot keep";
+    let expected = json!({
+        "keyspace": "ks", "to_keyspace": "ks", "lists": 2, "items": 0, "failed_lists": 1,
+        "failed": [{ "key": "a", "kind": "failed", "message": message }],
+    });
+    assert_eq!((ran.code, ran.json()), (Some(1), expected));
+    assert_eq!(ran.json_error()["error"]["exit_code"], 1);
 }

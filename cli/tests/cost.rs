@@ -11,11 +11,13 @@ mod support;
 
 use std::time::Duration;
 
-use klstore_reader::{IterationOrder, S3StoreReader, StoreReader};
+use futures::StreamExt;
+use klstore_reader::{FollowStart, ItemFilter, IterationOrder, Polling, S3StoreReader, StoreReader};
 use klstore_s3_server::Counts;
 use klstore_writer::{Insertion, S3StoreConfig, S3StoreWriter, StoreWriter};
 use serde_json::{Value, json};
 use support::{ACCESS_KEY, BUCKET, SECRET_KEY, Store, command};
+use tokio::runtime::Runtime;
 
 /// Without any store: nothing is asked.
 fn cost(arguments: &[&str]) -> support::Ran {
@@ -38,6 +40,11 @@ async fn append(store: &Store, key: &str, appends: u64, items: u64, bytes: usize
     // The keyspace and the store are looked at once a writer.
     writer.append_list("ks", "another", vec![Insertion::new("x")]).await.unwrap().await.unwrap();
     store.server.reset_counts();
+    append_with(&writer, key, appends, items, bytes).await;
+    store.server.reset_counts()
+}
+
+async fn append_with(writer: &S3StoreWriter, key: &str, appends: u64, items: u64, bytes: usize) {
     for number in 0..appends {
         let value = |item: u64| {
             let mut state = (number * items + item + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -56,13 +63,12 @@ async fn append(store: &Store, key: &str, appends: u64, items: u64, bytes: usize
     while writer.statistics().background_count > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    store.server.reset_counts()
 }
 
 #[test]
 fn the_requests_are_those_that_the_server_counts() {
     let store = Store::with_keyspace();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     // Small commits with segments that are merged; segments that are complete at once; complete commits; more than
     // the writer remembers.
     for (items, bytes, appends) in [(1, 100, 1_050), (100, 100, 140), (1_000, 100, 230), (10, 10_000, 80)] {
@@ -77,12 +83,16 @@ fn the_requests_are_those_that_the_server_counts() {
         });
         assert_eq!(predicted["requests"], counted, "{appends} appends of {items} x {bytes} B");
     }
+    pages_are_those_that_the_server_counts(&store, &runtime);
+}
+
+fn pages_are_those_that_the_server_counts(store: &Store, runtime: &Runtime) {
     for (key, items, page_items) in [("1 of 100", 1, 20), ("100 of 100", 100, 250)] {
         store.server.reset_counts();
         let pages = 7;
         runtime.block_on(async {
             for _ in 0..pages {
-                let reader = S3StoreReader::new(config(&store)).await.unwrap();
+                let reader = S3StoreReader::new(config(store)).await.unwrap();
                 let order = IterationOrder::Backwards;
                 let page = reader.read_page("ks", key, order, Some(page_items), None, None).await.unwrap();
                 assert_eq!(page.items.len() as u64, page_items);
@@ -96,6 +106,153 @@ fn the_requests_are_those_that_the_server_counts() {
         let counted = (json!(counted.list as f64), json!(counted.get as f64), counted.put);
         assert_eq!((requests["list"].clone(), requests["get"].clone(), 0), counted, "pages of {key}");
     }
+}
+
+/// What was asked of the server, of which a month's report says so much.
+#[track_caller]
+fn is_close(counted: u64, predicted: f64, what: &str) {
+    println!("{what}: server {counted}, predicted {predicted:.1}");
+    let counted = counted as f64;
+    assert!((counted - predicted).abs() <= 1.0 + counted * 0.01, "{what}: server {counted}, predicted {predicted}");
+}
+
+fn requests(arguments: &[&str]) -> impl Fn(&str) -> f64 + use<> {
+    let answer = cost(&[arguments, &["--json"]].concat()).succeeds().json();
+    move |name| answer["requests"][name].as_f64().unwrap()
+}
+
+#[test]
+fn appends_to_several_keys_are_those_that_the_server_counts() {
+    let store = Store::with_keyspace();
+    let runtime = Runtime::new().unwrap();
+    // 140 appends to three keys: 47, 47 and 46.
+    let mut counted = Counts::default();
+    for (key, appends) in [("a", 47), ("b", 47), ("c", 46)] {
+        let one = runtime.block_on(append(&store, key, appends, 100, 100));
+        counted.put += one.put;
+        counted.get += one.get;
+        counted.list += one.list;
+        counted.delete += one.delete;
+    }
+    let shape = ["--appends", "140", "--keys", "3", "--items-per-append", "100", "--item-bytes", "100"];
+    let predicted = requests(&shape);
+    for (name, counted) in
+        [("put", counted.put), ("get", counted.get), ("list", counted.list), ("delete", counted.delete)]
+    {
+        assert_eq!(predicted(name), counted as f64, "{name}");
+    }
+}
+
+#[test]
+fn a_rate_is_what_the_server_counts_of_a_list_that_goes_on() {
+    let store = Store::with_keyspace();
+    let runtime = Runtime::new().unwrap();
+    // Whole cycles of ten merges, of complete segments, and of complete commits.
+    for (items, bytes, cycle) in [(1, 100, 1_000), (100, 100, 320), (1_000, 20, 300)] {
+        let key = format!("{items} of {bytes}");
+        let counted = runtime.block_on(async {
+            let writer = S3StoreWriter::new(config(&store)).await.unwrap();
+            append_with(&writer, &key, cycle / 10 + 1, items, bytes).await;
+            store.server.reset_counts();
+            append_with(&writer, &key, cycle, items, bytes).await;
+            store.server.reset_counts()
+        });
+        let [items, bytes] = [items, bytes as u64].map(|number: u64| number.to_string());
+        let of_month = requests(&["--appends-per-second", "1", "--items-per-append", &items, "--item-bytes", &bytes]);
+        let share = cycle as f64 / (730.0 * 3_600.0);
+        for (name, counted) in [("put", counted.put), ("get", counted.get), ("delete", counted.delete)] {
+            is_close(counted, of_month(name) * share, &format!("{name} of {cycle} appends of {key}"));
+        }
+        assert_eq!((counted.list, of_month("list")), (0, 0.0));
+    }
+}
+
+#[test]
+fn seeks_are_at_most_what_the_report_says() {
+    let store = Store::with_keyspace();
+    let runtime = Runtime::new().unwrap();
+    // 1,100 complete commits: more than a leaf of the index.
+    runtime.block_on(append(&store, "k", 1_100, 1_000, 1));
+    store.server.reset_counts();
+    let seeks = 10;
+    runtime.block_on(async {
+        for seek in 0..seeks {
+            let reader = S3StoreReader::new(config(&store)).await.unwrap();
+            let filter = ItemFilter { start_offset: Some(seek * 100_000 + 500), ..ItemFilter::default() };
+            let page =
+                reader.read_page("ks", "k", IterationOrder::Forwards, Some(20), Some(filter), None).await.unwrap();
+            assert_eq!(page.items.len(), 20);
+        }
+    });
+    let counted = store.server.reset_counts();
+    let of_month = requests(&["--seeks-per-second", "1"]);
+    let predicted = |name: &str| of_month(name) / (730.0 * 3_600.0) * seeks as f64;
+    println!("{seeks} seeks: server {counted:?}, predicted {} LIST, {} GET", predicted("list"), predicted("get"));
+    assert_eq!((counted.list, counted.put), (seeks, 0));
+    is_close(counted.list, predicted("list"), "LIST");
+    assert!(counted.get as f64 <= predicted("get") && counted.get >= 2 * seeks, "{counted:?}");
+}
+
+#[test]
+fn polls_of_a_quiet_list_are_those_that_the_server_counts() {
+    let store = Store::with_keyspace();
+    store.klstore_reading(&["append", "ks", "k"], "x\n").succeeds();
+    let runtime = Runtime::new().unwrap();
+    let counted = runtime.block_on(async {
+        let reader = S3StoreReader::new(config(&store)).await.unwrap();
+        let polling = Polling { interval: Duration::from_millis(2), max_interval: Duration::from_millis(2) };
+        let mut followed = std::pin::pin!(reader.follow("ks", "k", FollowStart::End, polling));
+        // The first poll looks for the end.
+        let first = async {
+            while store.server.counts().list == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await
+            }
+        };
+        tokio::select! { _ = followed.next() => panic!("nothing was appended"), () = first => {} }
+        store.server.reset_counts();
+        let enough = async {
+            while store.server.counts().list < 10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! { _ = followed.next() => panic!("nothing was appended"), () = enough => {} }
+        store.server.reset_counts()
+    });
+    let of_month = requests(&["--followers", "1", "--poll-seconds", "1"]);
+    // Ten LISTs, and the GETs between them; those before the first began with the first poll.
+    let gets = of_month("get") / of_month("list") * counted.list as f64;
+    assert!((counted.get as f64 - gets).abs() <= 15.0, "server {counted:?}, predicted {gets} GETs");
+    // Each append that is found takes two more.
+    let of_appends = requests(&["--followers", "1", "--poll-seconds", "1", "--appends-per-second", "0.01"]);
+    let appends = requests(&["--appends-per-second", "0.01"]);
+    let gets = of_appends("get") - appends("get");
+    let found = 0.01 * 730.0 * 3_600.0;
+    assert!((gets + of_appends("list") - 730.0 * 3_600.0 - 2.0 * found).abs() < 2.0, "{gets}");
+}
+
+#[test]
+fn what_followers_download_is_traffic_to_the_internet() {
+    let arguments = ["--appends-per-second", "1", "--items-per-append", "10", "--item-bytes", "100"];
+    let arguments = [&arguments[..], &["--keys", "4", "--followers", "8", "--internet", "--json"]].concat();
+    let answer = cost(&arguments).succeeds().json();
+    let line = answer["lines"].as_array().unwrap().iter().find(|line| line["what"] == "traffic").unwrap().clone();
+    // Each of the four lists has two followers, so that every append goes out twice.
+    assert_eq!(line["amount"].as_f64().unwrap(), 2.0 * 730.0 * 3_600.0 * 1_000.0 / 1e9);
+}
+
+#[test]
+fn the_memory_of_the_writer_is_that_of_the_settings() {
+    let store = Store::with_keyspace();
+    store.klstore_reading(&["append", "ks", "k"], "x\n").succeeds();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("klstore.ini");
+    std::fs::write(&path, "[s3]\ncarry_budget_bytes=1000\n").unwrap();
+    let shape = ["cost", "ks", "k", "--appends", "1000", "--items-per-append", "100", "--json"];
+    let gets = |more: &[&str]| {
+        store.klstore(&[&shape[..], more].concat()).succeeds().json()["requests"]["get"].as_f64().unwrap()
+    };
+    // With no room for what it has written, a compaction reads all of it.
+    assert!(gets(&["--config", path.to_str().unwrap()]) >= gets(&[]) + 31.0 * 32.0);
 }
 
 #[test]
@@ -118,7 +275,7 @@ fn a_month_is_told_line_by_line() {
         "--internet",
     ];
     let text = cost(&arguments).succeeds().text();
-    assert_eq!(text, include_str!("snapshots/cost.txt"));
+    support::snapshot("cost.txt", &text, &[]);
     let json = cost(&[&arguments[..], &["--json"]].concat()).succeeds().json();
     let sum: f64 = json["lines"].as_array().unwrap().iter().map(|line| line["cost"].as_f64().unwrap()).sum();
     assert!((json["total"].as_f64().unwrap() - sum).abs() < 1e-9);

@@ -185,7 +185,8 @@ fn an_unreachable_store_is_unavailable() {
     assert_eq!(error["error"]["kind"], "unavailable");
     assert!(error["error"]["advice"].as_str().unwrap().contains("try again"));
 
-    let append = command(&endpoint, &["append", "ks", "k"]);
+    // It would try for a minute.
+    let append = command(&endpoint, &["append", "ks", "k", "--deadline", "2"]);
     let mut child = support::spawn(append);
     child.stdin.take().unwrap().write_all(b"value\n").unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());

@@ -11,9 +11,12 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use klstore_s3_server::{Fault, Operation};
 use serde_json::json;
 use support::{BUCKET, Ran, Served, Store, command, signal, spawn};
 
@@ -188,4 +191,73 @@ fn what_was_answered_survives_a_kill() {
     // One more may have been written and not answered.
     assert_eq!(values[..answered], expected);
     assert!(values.len() <= answered + 1);
+}
+
+/// Waits until the child has ended, but not for ever.
+fn ends(mut child: std::process::Child, seconds: u64) -> std::process::ExitStatus {
+    for _ in 0..seconds * 20 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("it did not end");
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    for _ in 0..400 {
+        if what() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("it did not happen");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_read_that_does_not_follow() {
+    use std::os::unix::process::ExitStatusExt;
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let store = Store::with_keyspace();
+        store.klstore_reading(&["append", "ks", "k"], "v\n").succeeds();
+        // A page that takes its time.
+        store.server.faults().set(|_| Fault::Hang);
+        store.server.reset_counts();
+        let child = spawn(store.command(&["read", "ks", "k"]));
+        wait_for(|| store.server.counts().requests() > 0);
+        signal(&child, name);
+        assert_eq!(ends(child, 10).signal(), Some(number), "{name}");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_ends_an_append_at_once() {
+    let store = Store::with_keyspace();
+    store.klstore_reading(&["append", "ks", "k"], "before\n").succeeds();
+    let commits = Arc::new(AtomicU64::new(0));
+    let counted = commits.clone();
+    store.server.faults().set(move |request| {
+        let is_commit = request.key.as_ref().is_some_and(|key| key.contains("/log/"));
+        match request.operation == Operation::PutObject && is_commit {
+            true => {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Fault::Hang
+            }
+            false => Fault::None,
+        }
+    });
+    let mut child = spawn(store.command(&["append", "ks", "k"]));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"a line\n").unwrap();
+    wait_for(|| commits.load(Ordering::Relaxed) > 0);
+    signal(&child, "INT");
+    // It waits for what is under way, up to a minute.
+    thread::sleep(Duration::from_millis(700));
+    assert!(child.try_wait().unwrap().is_none());
+    signal(&child, "INT");
+    assert_eq!(ends(child, 10).code(), Some(130));
+    drop(stdin);
 }

@@ -37,7 +37,7 @@ fn a_sound_keyspace_is_said_to_be_sound() {
     answer["read_bytes"] = 0.into();
     let expected = json!({
         "keyspace": "ks", "sound": true, "lists": 2, "damaged_lists": 0, "objects": 4, "read_bytes": 0, "items": 4,
-        "value_bytes": 19, "damage_count": 0, "damages": [], "orphan_count": 0, "orphan_bytes": 0, "orphans": [],
+        "value_bytes": 19, "failed_lists": 0, "failed": [], "foreign_count": 0, "damage_count": 0, "damages": [], "orphan_count": 0, "orphan_bytes": 0, "orphans": [],
         "in_preparation": 0, "stubs": 0,
     });
     assert_eq!(answer, expected);
@@ -131,7 +131,7 @@ fn what_crashes_left_is_found_and_freed() {
     // Each append was another writer's: their names stay taken.
     assert_eq!((&freed["freed_objects"], &freed["emptied_objects"]), (&3.into(), &3.into()));
     let bytes = freed["freed_bytes"].as_u64().unwrap();
-    let dollars = freed["saved_dollars_per_month"].as_f64().unwrap();
+    let dollars = freed["saved_per_month"].as_f64().unwrap();
     assert!((dollars - bytes as f64 * 0.023 / 1e9).abs() < 1e-15 && bytes > 300, "{freed}");
     assert_eq!(store.klstore(&["gc", "ks"]).succeeds().text(), "nothing to free in 1 list\n");
     assert_eq!(store.klstore(&["read", "ks", "a"]).succeeds().text(), before);
@@ -153,4 +153,93 @@ fn each_command_explains_itself() {
         assert!(help.contains("Usage: klstore") && help.contains("Examples:"), "{name}");
         assert!(help.contains(part), "{name}: {help}");
     }
+}
+
+/// Whoever asks for anything in folders of this name is refused.
+fn close_folder(store: &Store, folder: &str) {
+    let (in_keys, in_queries) = (format!("/{folder}/"), format!("%2F{folder}%2F"));
+    store.server.faults().set(move |request| {
+        let named = |name: &Option<String>, part: &str| name.as_ref().is_some_and(|name| name.contains(part));
+        let listed = |query: &str| query.starts_with("prefix=") && query.contains(&in_queries);
+        let lists = request.query.as_ref().is_some_and(|query| query.split('&').any(listed));
+        match named(&request.key, &in_keys) || lists {
+            true => Fault::refuse(http::StatusCode::FORBIDDEN, "AccessDenied"),
+            false => Fault::None,
+        }
+    });
+}
+
+#[test]
+fn a_list_that_fails_does_not_end_the_work_on_the_others() {
+    let store = Store::with_keyspace();
+    for key in ["a", "closed", "z"] {
+        append_one_by_one(&store, key, 2);
+    }
+    let orphan = "ks/lists/z/seg/".to_owned() + &"0".repeat(16) + &"7".repeat(32);
+    let put = |name: &str| {
+        let body = bytes::Bytes::from_static(b"left over");
+        store.server.store().put(BUCKET, name, body, ObjectMetadata::default(), &Precondition::None).unwrap();
+    };
+    put(&orphan);
+    // Somebody else's.
+    put("ks/lists/z/seg/README.txt");
+    close_folder(&store, "closed");
+    let failed = |ran: &support::Ran, code| {
+        assert_eq!(ran.code, Some(code), "{}", ran.err);
+        let told = "error: 1 of 3 lists failed, the others are done; the first: key `closed`: ";
+        assert!(ran.err.starts_with("failed: key `closed`: ") && ran.err.contains(told), "{}", ran.err);
+    };
+
+    let ran = store.klstore(&["verify", "ks"]);
+    failed(&ran, 5);
+    let text = ran.text();
+    let verdict =
+        "sound: 2 lists, 4 items (24 B) in 4 objects; 1 list could not be checked; 1 object with foreign names";
+    assert!(text.contains(verdict), "{text}");
+    assert!(text.starts_with("z: 1 orphan (9 B)"), "{text}");
+    let answer = store.klstore(&["verify", "ks", "--json"]).json();
+    assert_eq!((&answer["sound"], &answer["failed"][0]["key"]), (&false.into(), &"closed".into()));
+    assert_eq!((&answer["foreign_count"], &answer["orphan_count"]), (&1.into(), &1.into()));
+
+    let ran = store.klstore(&["gc", "ks"]);
+    failed(&ran, 5);
+    assert_eq!(ran.text(), "freed 1 object of 2 lists: 9 B, USD 0.0000 a month\n");
+    assert_eq!(objects(&store, "ks/lists/z/seg/"), ["ks/lists/z/seg/README.txt"]);
+    let answer = store.klstore(&["gc", "ks", "--json"]).json();
+    assert_eq!((&answer["lists"], &answer["failed_lists"]), (&2.into(), &1.into()));
+    let ran = store.klstore(&["compact", "ks"]);
+    failed(&ran, 5);
+    assert!(ran.text().starts_with("compacted 2 of 2 lists"), "{}", ran.text());
+    // One list alone: its own failure.
+    let ran = store.klstore(&["gc", "ks", "closed"]);
+    ran.fails(5, &["AccessDenied"]);
+}
+
+#[test]
+fn no_list_after_the_first_ones_is_tried_where_nothing_is_allowed() {
+    let store = Store::with_keyspace();
+    let lines: String = (0..20).map(|n| json!({ "key": format!("k{n}"), "value": "v" }).to_string() + "\n").collect();
+    store.klstore_reading(&["append", "ks"], lines).succeeds();
+    close_folder(&store, "log");
+    let ran = store.klstore(&["verify", "ks"]);
+    assert!(ran.err.contains("8 of 8 lists failed, others were not tried"), "{}", ran.err);
+    assert_eq!(ran.code, Some(5));
+}
+
+#[test]
+fn money_is_by_the_table_of_prices() {
+    let store = Store::with_keyspace();
+    append_one_by_one(&store, "a", 1);
+    let orphan = "ks/lists/a/seg/".to_owned() + &"0".repeat(16) + &"7".repeat(32);
+    let body = bytes::Bytes::from(vec![7; 1_000_000]);
+    store.server.store().put(BUCKET, &orphan, body, ObjectMetadata::default(), &Precondition::None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prices.json");
+    let mut prices = store.klstore(&["cost", "--print-prices", "--json"]).succeeds().json();
+    prices["currency"] = "EUR".into();
+    prices["storage_per_gb_month"] = json!([{ "price": 50.0 }]);
+    std::fs::write(&file, prices.to_string()).unwrap();
+    let gc = ["gc", "ks", "--dry-run", "--price-file", file.to_str().unwrap()];
+    let text = store.klstore(&gc).succeeds().text();
+    assert_eq!(text, "would free 1 object of 1 list: 976.56 KiB, EUR 0.0500 a month\n");
 }

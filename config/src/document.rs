@@ -1,11 +1,17 @@
 //! What a configuration file says, before anybody asks what it means.
 
+use std::collections::HashMap;
+
 use crate::error::{ConfigFileError, Problem};
 
 /// Sections in the order of the file. No two have the same name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
-    pub(crate) sections: Vec<Section>,
+    sections: Vec<Section>,
+    /// The line on which each section begins first.
+    section_lines: HashMap<String, usize>,
+    /// The line of each name in the section begun last.
+    name_lines: HashMap<String, usize>,
 }
 
 /// A section: names with values, in the order of the file. No name is there twice.
@@ -43,7 +49,9 @@ impl Document {
 
     /// Begins a section, or says where that name was used before.
     pub(crate) fn begin(&mut self, name: &str, line: usize) -> Option<ConfigFileError> {
-        let first = self.section(name).map(|section| section.line);
+        let first = self.section_lines.get(name).copied();
+        self.section_lines.entry(name.to_owned()).or_insert(line);
+        self.name_lines.clear();
         self.sections.push(Section { name: name.to_owned(), line, entries: Vec::new() });
         first.map(|first| ConfigFileError::new(Problem::DuplicateSection { first }).at(line).of(name))
     }
@@ -53,10 +61,11 @@ impl Document {
         let Some(section) = self.sections.last_mut() else {
             return Some(ConfigFileError::new(Problem::NoSection).at(line).named(name));
         };
-        if let Some(earlier) = section.entry(name) {
-            let problem = Problem::Duplicate { first: earlier.line };
+        if let Some(&first) = self.name_lines.get(name) {
+            let problem = Problem::Duplicate { first };
             return Some(ConfigFileError::new(problem).at(line).of(&section.name).named(name));
         }
+        self.name_lines.insert(name.to_owned(), line);
         section.entries.push(Entry { name: name.to_owned(), value, line });
         None
     }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use klstore_format::config::ConfigError;
 use thiserror::Error;
 
-/// Everything that is wrong with a file, in the order of its lines; at least one thing.
+/// Mistakes of one file that are told; one with more is something else.
+pub(crate) const MAX_ERRORS: usize = 1_000;
+
+/// Everything that is wrong with a file, in the order of its lines: at least one thing, and 1,000 at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
     errors: Vec<ConfigFileError>,
@@ -22,7 +25,17 @@ impl ConfigErrors {
             error.file = file.to_owned();
         }
         errors.sort_by_key(|error| error.line);
+        errors.truncate(MAX_ERRORS);
         Err(Self { errors })
+    }
+
+    /// These and others of the same file.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.errors.extend(others.errors);
+        self.errors.sort_by_key(|error| error.line);
+        self.errors.truncate(MAX_ERRORS);
+        self
     }
 
     /// A single one.

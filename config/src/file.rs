@@ -11,7 +11,7 @@ use klstore_writer::BatchingStoreWriterConfig;
 
 use crate::batcher::BATCHER;
 use crate::document::{Document, Section};
-use crate::error::{ConfigErrors, ConfigFileError, Problem};
+use crate::error::{ConfigErrors, ConfigFileError, MAX_ERRORS, Problem};
 use crate::expand::{Expanded, is_secret, names_file, value_of};
 use crate::exposure::{Warning, warning};
 use crate::s3::S3;
@@ -44,6 +44,17 @@ impl ConfigFile {
     /// Everything that is wrong with its grammar and its sections' names, or why it cannot be read. A file of more
     /// than [`MAX_FILE_BYTES`] is refused.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let (file, mistakes) = Self::examine(path)?;
+        mistakes.map_or(Ok(file), Err)
+    }
+
+    /// The same for somebody who wants to know of all mistakes: what could be understood of the file, and what is
+    /// wrong with its grammar and its sections' names.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read.
+    pub fn examine(path: &Path) -> Result<(Self, Option<ConfigErrors>), ConfigErrors> {
         let fail = |error: ConfigFileError| ConfigErrors::of(path, error);
         let unreadable =
             |error: std::io::Error| fail(ConfigFileError::new(Problem::Unreadable { reason: error.to_string() }));
@@ -59,9 +70,9 @@ impl ConfigFile {
             let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
             fail(ConfigFileError::new(Problem::NotUtf8).at(line))
         })?;
-        let mut file = Self::parse(path, text)?;
+        let (mut file, mistakes) = Self::read_text(path, text);
         file.warnings.extend(warning(path, &metadata, &file.document));
-        Ok(file)
+        Ok((file, mistakes))
     }
 
     /// The same from text that is in memory; `path` says its format, its name in messages and where `file:` paths
@@ -71,14 +82,20 @@ impl ConfigFile {
     ///
     /// As [`load`](Self::load).
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        let (file, mistakes) = Self::read_text(path, text);
+        mistakes.map_or(Ok(file), Err)
+    }
+
+    fn read_text(path: &Path, text: &str) -> (Self, Option<ConfigErrors>) {
         let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         let (document, mut errors) = if is_toml { toml_text::parse(text) } else { ini::parse(text) };
-        for section in document.sections().iter().filter(|section| !SECTIONS.contains(&section.name.as_str())) {
+        let unknown = document.sections().iter().filter(|section| !SECTIONS.contains(&section.name.as_str()));
+        for section in unknown.take(MAX_ERRORS) {
             let problem = Problem::UnknownSection { nearest: nearest(&section.name, SECTIONS) };
             errors.push(ConfigFileError::new(problem).at(section.line).of(&section.name));
         }
-        ConfigErrors::check(path, errors)?;
-        Ok(Self { path: path.to_owned(), document, warnings: Vec::new() })
+        let mistakes = ConfigErrors::check(path, errors).err();
+        (Self { path: path.to_owned(), document, warnings: Vec::new() }, mistakes)
     }
 
     /// The file's path, as it was given.
@@ -99,7 +116,7 @@ impl ConfigFile {
     /// The store, from section `[s3]`; all defaults where there is none. `variable` looks up an environment variable.
     ///
     /// Whether the settings make sense together is not checked here, as flags may still replace some:
-    /// [`S3StoreConfig::validate`] says, and [`locate`](Self::locate) finds the line.
+    /// [`S3StoreConfig::mistakes`] says, and [`locate`](Self::locate) finds the line.
     ///
     /// # Errors
     ///
@@ -121,8 +138,8 @@ impl ConfigFile {
     /// As [`s3`](Self::s3), and numbers that cannot work.
     pub fn batcher(&self, variable: Variable<'_>) -> Result<Loaded<BatchingStoreWriterConfig>, ConfigErrors> {
         let loaded = self.read("batcher", BATCHER, variable)?;
-        loaded.config.validate().map_err(|error| self.locate("batcher", error))?;
-        Ok(loaded)
+        let mistakes = loaded.config.mistakes().into_iter().map(|error| self.locate("batcher", error));
+        mistakes.reduce(ConfigErrors::and).map_or(Ok(loaded), Err)
     }
 
     /// What is wrong with a section's settings together, with the line of the one that it is about.
@@ -186,6 +203,9 @@ impl ConfigFile {
     ) -> Vec<ConfigFileError> {
         let mut errors = Vec::new();
         for entry in &section.entries {
+            if errors.len() == MAX_ERRORS {
+                break;
+            }
             let mut refuse = |problem| {
                 errors.push(ConfigFileError::new(problem).at(entry.line).of(&section.name).named(&entry.name));
             };

@@ -219,8 +219,12 @@ fn choice_name(choice: &impl Serialize) -> Option<String> {
     serde_json::to_value(choice).ok()?.as_str().map(str::to_owned)
 }
 
+/// More of a name than this does not make it more like another.
+const COMPARED_CHARACTERS: usize = 64;
+
 /// The known name that is most like `name`.
 pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known);
+    let name: String = name.chars().take(COMPARED_CHARACTERS).map(|character| character.to_ascii_lowercase()).collect();
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name, known);
     known.into_iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or_default().to_owned()
 }

@@ -8,7 +8,7 @@ use crate::error::{ConfigFileError, Problem};
 /// Reads all that can be read, and says what cannot.
 pub(crate) fn parse(text: &str) -> (Document, Vec<ConfigFileError>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines = Lines { text };
+    let lines = Lines::new(text);
     let mut document = Document::default();
     let mut errors = Vec::new();
     let table = match DeTable::parse(text) {
@@ -37,7 +37,7 @@ pub(crate) fn parse(text: &str) -> (Document, Vec<ConfigFileError>) {
 fn add_table(
     table: &DeTable<'_>,
     parent: &str,
-    lines: &Lines<'_>,
+    lines: &Lines,
     document: &mut Document,
     errors: &mut Vec<ConfigFileError>,
 ) {
@@ -66,15 +66,19 @@ fn add_table(
     }
 }
 
-struct Lines<'t> {
-    text: &'t str,
+/// Where the lines of a text end.
+struct Lines {
+    ends: Vec<usize>,
 }
 
-impl Lines<'_> {
+impl Lines {
+    fn new(text: &str) -> Self {
+        Self { ends: text.match_indices('\n').map(|(end, _)| end).collect() }
+    }
+
     /// The line of a byte, from 1 on.
     fn of(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        before.iter().filter(|&&byte| byte == b'\n').count() + 1
+        self.ends.partition_point(|end| *end < offset) + 1
     }
 }
 

@@ -7,6 +7,9 @@
     reason = "a test stops at whatever it does not expect"
 )]
 
+use std::path::Path;
+use std::time::Duration;
+
 use klstore_config::{ConfigFile, Problem, Warning};
 use klstore_format::S3StoreConfig;
 use klstore_format::config::{ServerSideEncryption, StorageClass};
@@ -268,4 +271,35 @@ fn files_are_bounded_and_must_be_text() {
     assert_eq!(problem(b"[s3]\nregion=\xff\n"), (Problem::NotUtf8, Some(2)));
     let missing = ConfigFile::load(&folder.path().join("none.ini")).unwrap_err().to_string();
     assert!(missing.contains("none.ini: the file cannot be read"), "{missing}");
+}
+
+/// As many mistakes as a file has room for take no longer than reading it: they are bounded, and nothing is looked for
+/// from the beginning again for each line.
+#[test]
+fn a_file_full_of_short_names_is_read_in_no_time() {
+    let most = usize::try_from(klstore_config::MAX_FILE_BYTES).unwrap();
+    let filled = |heading: &str, line: &dyn Fn(usize) -> String| {
+        let mut text = heading.to_owned();
+        for number in 0.. {
+            let line = line(number);
+            if text.len() + line.len() > most {
+                return text;
+            }
+            text += &line;
+        }
+        text
+    };
+    #[expect(clippy::disallowed_methods, reason = "the test is about time")]
+    let began = std::time::Instant::now();
+    for (path, text) in [
+        ("f.ini", filled("[s3]\n", &|number| format!("{number:x}=\n"))),
+        ("f.ini", filled("", &|number| format!("[{number:x}]\n"))),
+        ("f.toml", filled("[s3]\n", &|number| format!("{number:x} = 1\n"))),
+        ("f.ini", format!("[s3]\n{}=1\n", "x".repeat(most - 16))),
+    ] {
+        let read = ConfigFile::parse(Path::new(path), &text);
+        let errors = read.and_then(|file| file.s3(&|_| None)).unwrap_err();
+        assert!((1..=1_000).contains(&errors.errors().len()));
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }

@@ -149,12 +149,26 @@ impl S3StoreConfig {
     /// Checks that the settings make sense together, before any request.
     ///
     /// # Errors
-    /// The first [`ConfigError`] found.
+    /// The first of [`mistakes`](Self::mistakes).
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.validate_place()?;
-        self.validate_credentials()?;
-        self.validate_encryption()?;
-        self.validate_numbers()
+        self.mistakes().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Everything that does not make sense together; of what follows from a mistake, only that mistake.
+    ///
+    /// ```
+    /// use klstore_format::S3StoreConfig;
+    /// let config = S3StoreConfig { region: String::new(), ..S3StoreConfig::default() };
+    /// let settings: Vec<_> = config.mistakes().iter().map(|mistake| mistake.setting()).collect();
+    /// assert_eq!(settings, ["bucket_name", "region"]);
+    /// ```
+    pub fn mistakes(&self) -> Vec<ConfigError> {
+        let prefix = self.prefix().err().map(ConfigError::from);
+        let region = self.region.is_empty().then_some(ConfigError::MissingRegion);
+        let endpoint = set(&self.endpoint).filter(|endpoint| !is_endpoint(endpoint)).map(|_| ConfigError::Endpoint);
+        let place = [prefix, self.validate_bucket().err(), region, endpoint];
+        let others = [self.validate_credentials().err(), self.validate_encryption().err()];
+        place.into_iter().chain(others).flatten().chain(self.numbers_out_of_range()).collect()
     }
 
     /// The checked prefix.
@@ -175,22 +189,12 @@ impl S3StoreConfig {
         set(&self.kms_key_id)
     }
 
-    fn validate_place(&self) -> Result<(), ConfigError> {
-        self.prefix()?;
-        if self.bucket_name.is_empty() {
-            return Err(ConfigError::MissingBucket);
-        }
-        if self.bucket_name.ends_with("--x-s3") {
-            return Err(ConfigError::DirectoryBucket { bucket: self.bucket_name.clone() });
-        }
-        if self.bucket_name.contains('/') {
-            return Err(ConfigError::BucketName { bucket: self.bucket_name.clone() });
-        }
-        if self.region.is_empty() {
-            return Err(ConfigError::MissingRegion);
-        }
-        match set(&self.endpoint) {
-            Some(endpoint) if !is_endpoint(endpoint) => Err(ConfigError::Endpoint),
+    fn validate_bucket(&self) -> Result<(), ConfigError> {
+        let bucket = || self.bucket_name.clone();
+        match self.bucket_name.as_str() {
+            "" => Err(ConfigError::MissingBucket),
+            name if name.ends_with("--x-s3") => Err(ConfigError::DirectoryBucket { bucket: bucket() }),
+            name if name.contains('/') => Err(ConfigError::BucketName { bucket: bucket() }),
             _ => Ok(()),
         }
     }
@@ -226,7 +230,7 @@ impl S3StoreConfig {
         if plain { Ok(()) } else { Err(ConfigError::KmsKeyId) }
     }
 
-    fn validate_numbers(&self) -> Result<(), ConfigError> {
+    fn numbers_out_of_range(&self) -> impl Iterator<Item = ConfigError> {
         let limits = [
             ("default_max_results", self.default_max_results, 1, MAX_PAGE_ITEMS),
             ("max_cached_keys", self.max_cached_keys as u64, 1, u64::MAX),
@@ -238,13 +242,14 @@ impl S3StoreConfig {
             ("retention_max_items", self.retention_max_items.unwrap_or(u64::MAX), 1, u64::MAX),
             ("retention_max_bytes", self.retention_max_bytes.unwrap_or(u64::MAX), 1, u64::MAX),
         ];
-        for (setting, value, least, most) in limits {
-            if !(least..=most).contains(&value) {
-                return Err(ConfigError::OutOfRange { setting, value, least, most });
-            }
-        }
-        Ok(())
+        out_of_range(limits)
     }
+}
+
+/// Of settings with their values and limits, those that are beyond.
+pub fn out_of_range<const N: usize>(limits: [(&'static str, u64, u64, u64); N]) -> impl Iterator<Item = ConfigError> {
+    let beyond = limits.into_iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
+    beyond.map(|(setting, value, least, most)| ConfigError::OutOfRange { setting, value, least, most })
 }
 
 /// A setting that is there and not empty: an empty one, as environments have it, counts as not set.

@@ -12,6 +12,12 @@ pub const MAX_HEADER_BYTES: usize = 16 << 10;
 pub const MAX_TABLE_ENTRIES: usize = 250;
 /// A commit of at most so many bytes is fetched whole with one GET.
 pub const WHOLE_COMMIT_BYTES: u64 = 64 << 10;
+/// How many small commits make a compaction worth its requests, once their items fill a complete segment.
+pub const WORTHWHILE_COMMITS: u64 = 32;
+/// Value bytes after which a segment is cut: larger than complete, so that one PUT serves many commits.
+pub const SEGMENT_VALUE_BYTES: u64 = 8 << 20;
+/// Partial segments that one compaction merges at most.
+pub const MAX_MERGED_PARTIALS: usize = 64;
 /// Entries of the open leaf in a head page, and of a full leaf page.
 pub const MAX_LEAF_ENTRIES: usize = 1_024;
 /// References to full leaves in a head page.

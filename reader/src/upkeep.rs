@@ -14,7 +14,7 @@ impl S3StoreReader {
     /// Reads everything of a list, past the cache, and says what is wrong with it: objects that are missing, damaged,
     /// or not what others say of them, and those that nothing refers to. `progress` is kept up to date meanwhile.
     ///
-    /// Up to 64 MiB of objects are in memory at once. A list that is appended to meanwhile is checked as it was at
+    /// Up to 16 MiB of objects are in memory at once, or one that is larger. A list that is appended to meanwhile is checked as it was at
     /// the begin.
     ///
     /// # Errors
@@ -39,13 +39,8 @@ impl S3StoreReader {
     pub async fn find_garbage(&self, keyspace: &str, key: &str) -> Result<SweepReport, ReaderError> {
         let list = self.list_name(keyspace, key)?;
         let stats = &mut ListStats::default();
-        let commits = self.run(without_writes(sweep_commits(list.clone())), stats).await??;
-        let objects = self.run(without_writes(sweep_objects(list)), stats).await??;
-        Ok(SweepReport {
-            stubbed: commits.stubbed + objects.stubbed,
-            deleted: commits.deleted + objects.deleted,
-            freed_bytes: commits.freed_bytes + objects.freed_bytes,
-            unreadable: commits.unreadable.into_iter().chain(objects.unreadable).collect(),
-        })
+        let mut report = self.run(without_writes(sweep_commits(list.clone())), stats).await??;
+        report.add(self.run(without_writes(sweep_objects(list)), stats).await??);
+        Ok(report)
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use klstore_writer::{S3StoreWriter, StoreWriter};
+use klstore_writer::StoreWriter;
 use serde_json::{Value, json};
 
 use crate::appender::{Appender, AppenderLimits, Totals};
@@ -50,7 +50,9 @@ row's, the header not counted). After whatever stop, the same command on the sam
 goes on where it was: what is there already is dropped as duplicate.
 
 Rejected lines (--on-error skip or dead-letter) do not change the exit code; the summary
-counts them. Dead letters are added to FILE as they were read, without the CSV header.
+counts them. Dead letters are added to FILE as they were read, each with a line end and
+without the CSV header. An import that is started again reads from the beginning and so
+adds the dead letters that it had added before once more: give it a new FILE.
 
 Examples:
   echo 21.5 | klstore append sensors kitchen
@@ -137,7 +139,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     let on_error = OnError::parse(&arguments.on_error)?;
     let source = Source::open(input)?;
     // Before anything is read: a typing error in the store's name is not to cost a pipe its data.
-    let writer = Arc::new(S3StoreWriter::new(config).await?);
+    let writer = Arc::new(store::writer_of(config, store).await?);
     let mut appender = Appender::new(writer.clone(), &arguments.keyspace, AppenderLimits::default());
     // An input without items finds out too whether the keyspace exists.
     writer.append_list(&arguments.keyspace, arguments.key.as_deref().unwrap_or("-"), Vec::new()).await?.await?;
@@ -149,9 +151,10 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     let ended = feed.take_all(source.read(rules)).await;
     progress.finish_and_clear();
     let answer = json(appender.totals(), &rejects);
-    ended.map_err(|failure| failure.after(answer.clone()))?;
-    rejects.close()?;
-    feed::close(&writer).await;
+    // Whatever ended it: the letters so far are to stay.
+    let kept = rejects.close();
+    ended.and(kept).map_err(|failure| failure.after(answer.clone()))?;
+    store::tidy_up(&writer).await;
     output.answer(&answer, &text(appender.totals(), &rejects))
 }
 

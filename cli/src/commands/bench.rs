@@ -26,6 +26,8 @@ const SCAN_PAGE_ITEMS: u64 = 1_000;
 /// Measurements that are kept.
 const MAX_LATENCIES: usize = 1_000_000;
 const NAMES_AT_ONCE: u32 = 1_000;
+/// How often the clean-up looks for objects.
+const CLEANING_ROUNDS: usize = 4;
 
 /// Measure how fast this store is from here: appends, newest pages, a scan
 ///
@@ -57,7 +59,7 @@ pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output)
     let stop = stop::requested()?;
     tokio::pin!(stop);
     let outcome = tokio::select! {
-        outcome = measure(arguments, &config, &keyspace) => outcome,
+        outcome = measure(arguments, store, &config, &keyspace) => outcome,
         () = &mut stop => Err(Failure::new(Kind::Failed, "stopped before the end of the benchmark")),
     };
     let cleaned = clean(&config, &keyspace).await;
@@ -83,9 +85,14 @@ struct Part {
     took: Duration,
 }
 
-async fn measure(arguments: &Arguments, config: &S3StoreConfig, keyspace: &str) -> Result<Vec<Part>, Failure> {
+async fn measure(
+    arguments: &Arguments,
+    store: &StoreArguments,
+    config: &S3StoreConfig,
+    keyspace: &str,
+) -> Result<Vec<Part>, Failure> {
     let time = Duration::from_secs(arguments.seconds);
-    let writer = S3StoreWriter::new(config.clone()).await?;
+    let writer = store::writer_of(config.clone(), store).await?;
     writer.create_keyspace(keyspace).await?;
     // The first append to a key takes more requests: not measured.
     append(&writer, keyspace, "single", arguments).await?;
@@ -178,28 +185,41 @@ async fn scan(reader: &S3StoreReader, keyspace: &str, time: Duration) -> Result<
 async fn clean(config: &S3StoreConfig, keyspace: &str) -> Result<(), Failure> {
     let objects = S3ObjectStore::new(config).await?;
     let prefix = config.prefix().map_err(|error| Failure::new(Kind::Access, error.to_string()))?;
-    let failed = |error: WriterError| {
+    let left = |failure: Failure| {
         let place = format!("{}{keyspace}/", prefix.as_str());
-        let failure = Failure::from(error);
         Failure::new(failure.kind, format!("objects of the benchmark are left below `{place}`: {}", failure.what))
             .advice("delete them all: nothing else is there")
     };
     let name = KeyspaceName::new(keyspace).map_err(|error| Failure::new(Kind::Failed, error.to_string()))?;
     let lists = klstore_format::names::lists_prefix(&prefix, &name);
-    loop {
-        let list =
-            Request::List { prefix: lists.clone(), start_after: None, max_keys: NAMES_AT_ONCE, delimiter: false };
-        let answer = objects.execute(list).await.map_err(WriterError::Store).map_err(failed)?;
-        let Answer::Listed(listing) = answer else { break };
-        let names: Vec<String> = listing.objects.into_iter().map(|object| object.name).collect();
-        if names.is_empty() {
-            break;
+    // Again, as a PUT that was given up may arrive late; but not for ever, where a store deletes nothing.
+    for _ in 0..CLEANING_ROUNDS {
+        if delete_all(&objects, &lists).await.map_err(|error| left(error.into()))? == 0 {
+            let names = vec![keyspace_object(&prefix, &name)];
+            let deleted = objects.execute(Request::Delete { names }).await.map_err(WriterError::Store);
+            return deleted.map(drop).map_err(|error| left(error.into()));
         }
-        objects.execute(Request::Delete { names }).await.map_err(WriterError::Store).map_err(failed)?;
     }
-    let names = vec![keyspace_object(&prefix, &name)];
-    objects.execute(Request::Delete { names }).await.map_err(WriterError::Store).map_err(failed)?;
-    Ok(())
+    Err(left(Failure::new(Kind::Failed, "the store lists them still after it has deleted them")))
+}
+
+/// Goes through all objects once and deletes them; gives how many there were.
+async fn delete_all(objects: &S3ObjectStore, prefix: &str) -> Result<usize, WriterError> {
+    let mut count = 0;
+    let mut start_after = None;
+    loop {
+        let list = Request::List { prefix: prefix.to_owned(), start_after, max_keys: NAMES_AT_ONCE, delimiter: false };
+        let Answer::Listed(listing) = objects.execute(list).await.map_err(WriterError::Store)? else {
+            return Ok(count);
+        };
+        let names: Vec<String> = listing.objects.into_iter().map(|object| object.name).collect();
+        start_after = names.last().cloned();
+        if start_after.is_none() {
+            return Ok(count);
+        }
+        count += names.len();
+        objects.execute(Request::Delete { names }).await.map_err(WriterError::Store)?;
+    }
 }
 
 impl Part {

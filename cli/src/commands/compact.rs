@@ -1,11 +1,11 @@
 //! `klstore compact`: merges the small commits of lists now.
 
 use clap::Args;
-use futures::future::try_join_all;
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::keys::keys_of;
+use crate::lists::Lists;
 use crate::output::{Output, plural};
 use crate::settings::StoreArguments;
 use crate::store;
@@ -14,7 +14,7 @@ use crate::store;
 ///
 /// Writers do so by themselves in the course of appending, and for lists that have been idle for ten minutes. Before a
 /// list is left alone for long, or read as a whole many times, it makes reading cheaper. Beside a writer it is safe,
-/// and costs that one two requests.
+/// and costs that one two requests. Where one list fails, the others go on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,31 +31,27 @@ pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output)
     let Arguments { keyspace, key } = arguments;
     let reader = store::reader(store).await?;
     let writer = store::writer(store).await?;
-    let (mut lists, mut compacted) = (0, 0u64);
-    let mut keys = keys_of(&reader, keyspace, key.as_deref());
+    let mut lists = Lists::new(&reader, keyspace, key.as_deref(), output, ProgressBar::hidden());
+    let mut compacted = 0u64;
+    let json = |lists: u64, compacted: u64| {
+        let collected = writer.statistics().collected_count;
+        json!({ "keyspace": keyspace, "lists": lists, "compacted": compacted, "collected_objects": collected })
+    };
+    let compact = async |key: &str| writer.compact(keyspace, key).await.map_err(Failure::from);
     loop {
-        let some = keys.some().await?;
-        if some.is_empty() {
-            break;
-        }
-        let done = json!({ "keyspace": keyspace, "lists": lists, "compacted": compacted });
-        let did = try_join_all(some.iter().map(|key| writer.compact(keyspace, key))).await;
-        let did = did.map_err(|error| Failure::from(error).after(done))?;
-        lists += did.len() as u64;
-        compacted += did.into_iter().filter(|did| *did).count() as u64;
+        let round = lists.round(compact).await;
+        let Some(did) = round.map_err(|failure| failure.after(json(lists.done(), compacted)))? else { break };
+        compacted += did.into_iter().filter(|(_, did)| *did).count() as u64;
     }
-    writer.close().await?;
-    let collected = writer.statistics().collected_count;
-    let json = json!({
-        "keyspace": keyspace, "lists": lists, "compacted": compacted, "collected_objects": collected,
-    });
+    store::tidy_up(&writer).await;
     let text = match compacted {
-        0 => format!("nothing to compact in {}", plural(lists, "list")),
+        0 => format!("nothing to compact in {}", plural(lists.done(), "list")),
         _ => format!(
             "compacted {compacted} of {}, which replaced {}",
-            plural(lists, "list"),
-            plural(collected, "object")
+            plural(lists.done(), "list"),
+            plural(writer.statistics().collected_count, "object")
         ),
     };
-    output.answer(&json, &text)
+    let json = json(lists.done(), compacted);
+    lists.end(output, json, &text)
 }

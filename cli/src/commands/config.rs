@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Kind};
 use crate::output::Output;
-use crate::settings::StoreArguments;
+use crate::settings::{StoreArguments, invalid_file};
 use crate::store::variable;
 
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub enum Command {
 
 /// Say what a configuration file means: every setting with its value and where that is from
 ///
-/// Secrets are masked. All mistakes are named, each with its line; then the exit code is 2. No store is asked.
+/// Secrets are masked. All mistakes are named, each with its line; then the exit code is 5. No store is asked.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     /// File to check; that of --config if not given
@@ -30,12 +30,11 @@ pub fn run(command: Command, store: &StoreArguments, output: &Output) -> Result<
     let Some(path) = arguments.file.as_deref().or(store.config.as_deref()) else {
         return Err(Failure::new(Kind::Usage, "no file to check").advice("name it: `klstore config check FILE`"));
     };
-    let wrong = |errors: ConfigErrors| Failure::new(Kind::Usage, errors.to_string());
-    let file = ConfigFile::load(path).map_err(wrong)?;
+    let (file, mistakes) = ConfigFile::examine(path).map_err(invalid_file)?;
     for warning in file.warnings() {
         tracing::warn!("{warning}");
     }
-    let sections = understand(&file).map_err(wrong)?;
+    let sections = understand(&file, mistakes).map_err(invalid_file)?;
     let warnings: Vec<String> = file.warnings().iter().map(ToString::to_string).collect();
     let json = json!({
         "file": path,
@@ -48,33 +47,51 @@ pub fn run(command: Command, store: &StoreArguments, output: &Output) -> Result<
 /// A section as it is to be shown.
 struct Shown {
     name: String,
-    /// Name, value, line.
-    rows: Vec<(String, Option<String>, Option<usize>)>,
+    rows: Rows,
 }
 
-fn understand(file: &ConfigFile) -> Result<Vec<Shown>, ConfigErrors> {
+/// Name, value, line.
+type Rows = Vec<(String, Option<String>, Option<usize>)>;
+
+/// All sections; or all mistakes, those included that were found before.
+fn understand(file: &ConfigFile, mut mistakes: Option<ConfigErrors>) -> Result<Vec<Shown>, ConfigErrors> {
+    let is_whole = mistakes.is_none();
     let mut sections = Vec::new();
     for section in file.document().sections() {
-        let rows = match section.name.as_str() {
-            "s3" => {
-                let loaded = file.s3(&variable)?;
-                loaded.config.validate().map_err(|error| file.locate("s3", error))?;
-                rows(loaded.effective())
+        match section_rows(file, &section.name, is_whole) {
+            Ok(rows) => sections.push(Shown { name: section.name.clone(), rows }),
+            Err(errors) => {
+                mistakes = Some(match mistakes {
+                    Some(before) => before.and(errors),
+                    None => errors,
+                });
             }
-            "batcher" => rows(file.batcher(&variable)?.effective()),
-            // The bridge's own: names and values are checked there.
-            other => {
-                let entries = file.expand(other, &variable)?.into_iter();
-                let shown = |value, secret| if secret { "***".to_owned() } else { value };
-                entries.map(|entry| (entry.name, Some(shown(entry.value, entry.secret)), Some(entry.line))).collect()
-            }
-        };
-        sections.push(Shown { name: section.name.clone(), rows });
+        }
     }
-    Ok(sections)
+    mistakes.map_or(Ok(sections), Err)
 }
 
-fn rows(settings: impl Iterator<Item = Effective>) -> Vec<(String, Option<String>, Option<usize>)> {
+/// What a section says. Whether its settings make sense together can be said only where none is missing for another
+/// reason.
+fn section_rows(file: &ConfigFile, section: &str, is_whole: bool) -> Result<Rows, ConfigErrors> {
+    match section {
+        "s3" => {
+            let loaded = file.s3(&variable)?;
+            let mistakes = if is_whole { loaded.config.mistakes() } else { Vec::new() };
+            let located = mistakes.into_iter().map(|mistake| file.locate(section, mistake));
+            located.reduce(ConfigErrors::and).map_or_else(|| Ok(rows(loaded.effective())), Err)
+        }
+        "batcher" => Ok(rows(file.batcher(&variable)?.effective())),
+        // The bridge's own: names and values are checked there.
+        other => {
+            let entries = file.expand(other, &variable)?.into_iter();
+            let shown = |value, secret| if secret { "***".to_owned() } else { value };
+            Ok(entries.map(|entry| (entry.name, Some(shown(entry.value, entry.secret)), Some(entry.line))).collect())
+        }
+    }
+}
+
+fn rows(settings: impl Iterator<Item = Effective>) -> Rows {
     settings.map(|setting| (setting.name.to_owned(), setting.value, setting.line)).collect()
 }
 

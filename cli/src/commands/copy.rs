@@ -1,29 +1,28 @@
 //! `klstore copy`: lists from one store to another, item by item, with their offsets.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use futures::TryStreamExt;
-use futures::future::try_join_all;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use klstore_format::{Insertion, Item, ItemFilter, IterationOrder};
 use klstore_reader::{S3StoreReader, StoreReader, StoreReaderExt};
 use klstore_writer::{S3StoreWriter, StoreWriter, WriterError};
 use serde_json::json;
 
 use crate::failure::{Failure, Kind};
-use crate::keys::keys_of;
+use crate::lists::Lists;
 use crate::output::{Output, plural};
 use crate::settings::StoreArguments;
-use crate::store;
+use crate::{progress, store};
 
 /// Copy a list, or all lists of a keyspace, to another bucket, store or keyspace
 ///
 /// Items keep their offsets, timestamps and nonces. A copy that was interrupted goes on where it was when it is started
 /// again, after a check that the last item at the destination is the source's; what was added to the source since is
-/// copied too. Nobody else may append to the lists at the destination meanwhile.
+/// copied too. Nobody else may append to the lists at the destination meanwhile. Where one list fails, the others go on;
+/// what failed is said at the end, and by the exit code.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The destination is the source's store, or that of --to-config, but for what the other --to
@@ -32,7 +31,8 @@ options change. Both are accessed with the same credentials unless --to-config o
 
 A list that was trimmed begins at an offset above 0, which a copy cannot keep: such a list
 is refused (use `klstore read | klstore append`, which numbers from 0), unless the
-destination already has its items up to there.
+destination already has the items up to there, from a copy before the trim. The other lists
+are copied all the same.
 
 Examples:
   klstore copy flights --to-bucket backup
@@ -92,37 +92,33 @@ pub async fn run(arguments: &Arguments, source: &StoreArguments, output: &Output
     // What one store took is not refused by the other, and what the source still has is copied.
     into.max_future_skew_millis = None;
     (into.retention_max_age_millis, into.retention_max_items, into.retention_max_bytes) = (None, None, None);
-    let reader = S3StoreReader::new(from).await?;
+    let reader = store::reader_of(from, source).await?;
     let copier = Copier {
         reader: &reader,
         keyspace,
-        writer: S3StoreWriter::new(into.clone()).await?,
-        to_reader: S3StoreReader::new(into).await?,
+        writer: store::writer_of(into.clone(), source).await?,
+        to_reader: store::reader_of(into, source).await?,
         to_keyspace,
-        bar: progress_bar(),
+        copied: AtomicU64::new(0),
+        bar: progress::bar(None, "{spinner} {msg}, {human_pos} items, {per_sec}  {elapsed}"),
     };
-    let (mut lists, mut items) = (0u64, 0u64);
-    let mut keys = keys_of(&reader, keyspace, key.as_deref());
+    let mut lists = Lists::new(&reader, keyspace, key.as_deref(), output, copier.bar.clone());
+    lists.begin().await?;
+    // Only now: the source is there.
+    copier.create_keyspace().await?;
+    let json = |lists: u64| json!({ "keyspace": keyspace, "to_keyspace": to_keyspace, "lists": lists, "items": copier.copied() });
+    let copy = async |key: &str| copier.copy(key).await;
     loop {
-        let some = keys.some().await?;
-        if lists == 0 {
-            // Only now: the source is there.
-            copier.create_keyspace().await?;
-        }
-        if some.is_empty() {
+        copier.bar.set_message(format!("{} copied", plural(lists.done(), "list")));
+        let round = lists.round(copy).await;
+        if round.map_err(|failure| failure.after(json(lists.done())))?.is_none() {
             break;
         }
-        copier.bar.set_message(format!("{} copied", plural(lists, "list")));
-        let done = json!({ "keyspace": keyspace, "to_keyspace": to_keyspace, "lists": lists, "items": items });
-        let copied = try_join_all(some.iter().map(|key| copier.copy(key))).await;
-        let copied = copied.map_err(|failure| failure.after(done))?;
-        lists += copied.len() as u64;
-        items += copied.iter().sum::<u64>();
     }
-    copier.writer.close().await?;
-    copier.bar.finish_and_clear();
-    let json = json!({ "keyspace": keyspace, "to_keyspace": to_keyspace, "lists": lists, "items": items });
-    output.answer(&json, &format!("copied {} of {}", plural(items, "item"), plural(lists, "list")))
+    store::tidy_up(&copier.writer).await;
+    let text = format!("copied {} of {}", plural(copier.copied(), "item"), plural(lists.done(), "list"));
+    let json = json(lists.done());
+    lists.end(output, json, &text)
 }
 
 impl Destination {
@@ -152,10 +148,16 @@ struct Copier<'a> {
     writer: S3StoreWriter,
     to_reader: S3StoreReader,
     to_keyspace: &'a str,
+    /// Items of all lists, those that failed later included.
+    copied: AtomicU64,
     bar: ProgressBar,
 }
 
 impl Copier<'_> {
+    fn copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
+    }
+
     async fn create_keyspace(&self) -> Result<(), Failure> {
         match self.writer.create_keyspace(self.to_keyspace).await {
             Ok(_) | Err(WriterError::KeyspaceAlreadyExists { .. }) => Ok(()),
@@ -163,18 +165,18 @@ impl Copier<'_> {
         }
     }
 
-    /// Copies one list from where the destination ends, and counts the items.
-    async fn copy(&self, key: &str) -> Result<u64, Failure> {
-        let Some(known) = self.reader.read_key_metadata(self.keyspace, key).await? else { return Ok(0) };
+    /// Copies one list from where the destination ends.
+    async fn copy(&self, key: &str) -> Result<(), Failure> {
+        let Some(known) = self.reader.read_key_metadata(self.keyspace, key).await? else { return Ok(()) };
         let there = self.to_reader.read_key_metadata(self.to_keyspace, key).await?;
         let begin = there.map_or(0, |there| there.next_offset);
         if begin > known.next_offset {
-            return Err(differs(key, &format!("the destination has {begin} items, the source {}", known.next_offset)));
+            return Err(differs(&format!("the destination has {begin} items, the source {}", known.next_offset)));
         }
-        if known.first_offset > begin || (known.first_offset == begin && begin > 0 && begin < known.next_offset) {
+        if known.first_offset > begin {
             return Err(Failure::new(
-                Kind::Usage,
-                format!("key `{key}`: the source begins at offset {}, which a copy cannot keep", known.first_offset),
+                Kind::Failed,
+                format!("the source begins at offset {}, which a copy cannot keep", known.first_offset),
             )
             .advice(format!(
                 "its items up to there were trimmed; `klstore read {} {key} | klstore append ... --format ndjson` copies \
@@ -182,6 +184,7 @@ impl Copier<'_> {
                 self.keyspace
             )));
         }
+        // Where the source was trimmed up to there, nothing is left to compare.
         if let Some(last) = begin.checked_sub(1).filter(|last| *last >= known.first_offset) {
             self.check_last(key, last).await?;
         }
@@ -199,13 +202,13 @@ impl Copier<'_> {
         // One that was trimmed at the destination cannot be compared.
         match item_at(&self.to_reader, self.to_keyspace).await? {
             Some(there) if source.as_ref() != Some(&there) => {
-                Err(differs(key, &format!("the items at offset {offset} are not the same")))
+                Err(differs(&format!("the items at offset {offset} are not the same")))
             }
             _ => Ok(()),
         }
     }
 
-    async fn copy_from(&self, key: &str, begin: u64) -> Result<u64, Failure> {
+    async fn copy_from(&self, key: &str, begin: u64) -> Result<(), Failure> {
         let filter = ItemFilter { start_offset: Some(begin), ..ItemFilter::default() };
         let pages = self.reader.pages(self.keyspace, key, IterationOrder::Forwards, None, Some(filter), None);
         let mut pages = std::pin::pin!(pages);
@@ -216,7 +219,7 @@ impl Copier<'_> {
                 continue;
             }
             if page.items.first().is_some_and(|item| item.offset != next) {
-                return Err(differs(key, &format!("the source was trimmed beyond offset {next} meanwhile")));
+                return Err(differs(&format!("the source was trimmed beyond offset {next} meanwhile")));
             }
             let insertions = page.items.into_iter().map(|item| Insertion {
                 value: item.value,
@@ -225,28 +228,17 @@ impl Copier<'_> {
             });
             let appended = self.writer.append_list(self.to_keyspace, key, insertions.collect()).await?.await?;
             if (appended.first_offset, appended.appended_count) != (Some(next), count) {
-                return Err(differs(key, &format!("somebody else appended at the destination after offset {next}")));
+                return Err(differs(&format!("somebody else appended at the destination after offset {next}")));
             }
             next += count;
+            self.copied.fetch_add(count, Ordering::Relaxed);
             self.bar.inc(count);
         }
-        Ok(next - begin)
+        Ok(())
     }
 }
 
-fn differs(key: &str, what: &str) -> Failure {
-    Failure::new(Kind::Failed, format!("key `{key}`: {what}: it is no copy of this list"))
+fn differs(what: &str) -> Failure {
+    Failure::new(Kind::Failed, format!("{what}: it is no copy of this list"))
         .advice("copy to another keyspace or prefix with --to-keyspace or --to-prefix")
-}
-
-fn progress_bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(Duration::from_millis(200));
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {human_pos} items, {per_sec}  {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
 }

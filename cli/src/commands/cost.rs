@@ -1,6 +1,5 @@
 //! `klstore cost`: what a load, or a list, costs on S3.
 
-mod prices;
 mod report;
 mod requests;
 
@@ -18,10 +17,10 @@ use serde_json::json;
 use crate::failure::{Failure, Kind};
 use crate::keys::no_key;
 use crate::output::Output;
+use crate::prices::Prices;
 use crate::settings::StoreArguments;
 use crate::store;
 
-use prices::Prices;
 use report::{Load, Report};
 use requests::Shape;
 
@@ -114,10 +113,7 @@ fn pause(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
-    let prices = match &arguments.price_file {
-        Some(path) => Prices::load(path)?,
-        None => Prices::us_east_1(),
-    };
+    let prices = Prices::of(arguments.price_file.as_deref())?;
     if arguments.print_prices {
         let json = json!(prices);
         let text = serde_json::to_string_pretty(&prices).unwrap_or_else(|_| json.to_string());
@@ -208,7 +204,8 @@ fn load(arguments: &Arguments, config: &S3StoreConfig, list: Option<List>) -> Re
         pages: arguments.pages.map_or(monthly_pages, |count| count as f64),
         seeks: arguments.seeks_per_second * SECONDS_A_MONTH,
         page_items: arguments.page_items,
-        polls: arguments.followers as f64 * SECONDS_A_MONTH / arguments.poll_seconds,
+        followers: arguments.followers as f64,
+        polls: SECONDS_A_MONTH / arguments.poll_seconds,
         days: arguments.keep_days,
         counted: arguments.appends.is_some(),
         internet: arguments.internet,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use klstore_format::{Item, ItemFilter, IterationOrder};
 use klstore_reader::{S3StoreReader, StoreReader, StoreReaderExt};
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::keys::no_key;
 use crate::moment::Moment;
 use crate::output::{ItemJson, Output, plural, write_json_line};
 use crate::settings::StoreArguments;
-use crate::store;
+use crate::{progress, store};
 
 /// Write a list to a file: Parquet, NDJSON or CSV
 ///
@@ -77,7 +77,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     }
     let reader = store::reader(store).await?;
     let Some(known) = reader.read_key_metadata(keyspace, key).await? else { return Err(no_key(keyspace, key)) };
-    let bar = progress_bar(known.item_count);
+    let bar = progress::bar(Some(known.item_count), "{bar:30} {pos}/{len} items  {per_sec}, {eta} left");
     let items = match path {
         None => {
             let mut sink = Sink::new(format, BufWriter::new(io::stdout()), output.terminal)?;
@@ -153,17 +153,6 @@ fn partial(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
-}
-
-fn progress_bar(items: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(items);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} items  {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// Writes items in one of the formats.

@@ -94,8 +94,15 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
         }
     };
     let mut sink = Sink { out: BufWriter::new(io::stdout()), format, key, terminal: output.terminal, left: limit, end };
-    // From here on, so that a Ctrl-C between two items is not lost.
-    let stop = stop::requested()?;
+    // From here on, so that a Ctrl-C between two items is not lost. Without --follow it ends the process, as it does
+    // where nobody listens.
+    let listening = if follow { Some(stop::requested()?) } else { None };
+    let stop = async {
+        match listening {
+            Some(stop) => stop.await,
+            None => std::future::pending().await,
+        }
+    };
     let reading = async {
         // Asked first: what is added after it is either read or followed.
         let end = if follow { end_of_list(&reader, &page).await? } else { 0 };
@@ -107,7 +114,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     };
     tokio::select! {
         done = reading => done,
-        () = stop, if follow => Ok(()),
+        () = stop => Ok(()),
     }
 }
 

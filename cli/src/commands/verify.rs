@@ -1,23 +1,25 @@
 //! `klstore verify`: reads everything and says whether it is sound.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::cell::RefCell;
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use futures::future::try_join_all;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use klstore_format::plan::{VerifyProgress, VerifyReport};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind};
-use crate::keys::keys_of;
+use crate::lists::Lists;
 use crate::output::{Output, bytes_text, count_text, plural};
 use crate::settings::StoreArguments;
-use crate::store;
+use crate::{progress, store};
 
-/// Orphans and damages of one list that are shown as text; all are in the JSON.
+/// Orphans and damages of one list that are shown as text; the JSON has more.
 const SHOWN: usize = 20;
+/// Damages, and orphans, of all lists that are named in JSON; more are only counted.
+const MAX_NAMED: usize = 10_000;
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// Check every object of a list, or of all lists of a keyspace
@@ -28,8 +30,11 @@ const REFRESH: Duration = Duration::from_millis(200);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code 0: everything is sound. 7: something is damaged; stdout says which objects, what
-is wrong with them and which lists they belong to. Orphans, objects that nothing refers to,
-are no damage: `klstore gc` frees them.
+is wrong with them and which lists they belong to; the JSON names up to 1,000 of a list and
+10,000 in all. Lists that cannot be checked do not end it: they are named, and set the exit
+code if nothing is damaged. Orphans, objects that nothing refers to, are no damage: `klstore
+gc` frees them. Objects with names that klstore does not give are counted as foreign, and
+stay.
 
 Examples:
   klstore verify flights N14228
@@ -53,6 +58,7 @@ struct Sums {
     damages: u64,
     orphans: u64,
     orphan_bytes: u64,
+    foreign: u64,
     in_preparation: u64,
     stubs: u64,
 }
@@ -60,43 +66,64 @@ struct Sums {
 pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output) -> Result<(), Failure> {
     let Arguments { keyspace, key } = arguments;
     let reader = store::reader(store).await?;
-    let bar = progress_bar();
-    let mut sums = Sums::default();
-    let (mut damages, mut orphans) = (Vec::new(), Vec::new());
-    let mut keys = keys_of(&reader, keyspace, key.as_deref());
+    let bar = progress::bar(None, "{spinner} {msg}  {elapsed}");
+    let mut found = Found::default();
+    let mut lists = Lists::new(&reader, keyspace, key.as_deref(), output, bar.clone());
+    // Of the lists of a round.
+    let progress = RefCell::new(Vec::new());
+    let verify = async |key: &str| {
+        let one: Arc<VerifyProgress> = Arc::default();
+        progress.borrow_mut().push(one.clone());
+        Ok(reader.verify(keyspace, key, one).await?)
+    };
     loop {
-        let some = keys.some().await?;
-        if some.is_empty() {
+        progress.borrow_mut().clear();
+        let round = watched(lists.round(verify), &bar, &progress, &found.sums).await;
+        let Some(reports) = round.map_err(|failure| failure.after(found.json(keyspace, lists.failed())))? else {
             break;
-        }
-        let progress: Vec<Arc<VerifyProgress>> = some.iter().map(|_| Arc::default()).collect();
-        let verifying =
-            some.iter().zip(&progress).map(|(key, progress)| reader.verify(keyspace, key, progress.clone()));
-        let reports = watched(try_join_all(verifying), &bar, &progress, &sums).await?;
-        for (key, report) in some.iter().zip(reports) {
-            sums.add(&report);
-            if output.json {
-                damages.extend(report.damages.iter().map(|damage| of_list(key, damage)));
-                orphans.extend(report.orphans.iter().map(|orphan| of_list(key, orphan)));
-            } else {
-                bar.suspend(|| show(key, &report, output)).map_err(Failure::output)?;
+        };
+        for (key, report) in reports {
+            found.sums.add(&report);
+            match output.json {
+                true => found.name(&key, &report),
+                false => bar.suspend(|| show(&key, &report, output)).map_err(Failure::output)?,
             }
         }
     }
     bar.finish_and_clear();
-    let verdict = sums.verdict();
-    if output.json {
-        let mut answer = sums.json(keyspace);
-        answer["damages"] = damages.into();
-        answer["orphans"] = orphans.into();
-        output.answer(&answer, "")?;
-    } else {
-        output.text(&verdict)?;
-    }
-    match sums.damages {
-        0 => Ok(()),
+    let verdict = found.sums.verdict(lists.failed());
+    let (damages, json) = (found.sums.damages, found.json(keyspace, lists.failed()));
+    let ended = lists.end(output, json, &verdict);
+    match damages {
+        0 => ended,
         _ => Err(Failure::new(Kind::Corrupt, verdict)
             .advice("keep the objects as they are and report them; lists that are not named are not affected")),
+    }
+}
+
+/// What all lists together have shown.
+#[derive(Default)]
+struct Found {
+    sums: Sums,
+    damages: Vec<Value>,
+    orphans: Vec<Value>,
+}
+
+impl Found {
+    /// Keeps what the JSON is to name.
+    fn name(&mut self, key: &str, report: &VerifyReport) {
+        let room = |named: &Vec<Value>| MAX_NAMED - named.len();
+        let damages = report.damages.iter().take(room(&self.damages)).map(|damage| of_list(key, damage));
+        self.damages.extend(damages);
+        let orphans = report.orphans.iter().take(room(&self.orphans)).map(|orphan| of_list(key, orphan));
+        self.orphans.extend(orphans);
+    }
+
+    fn json(&self, keyspace: &str, failed: u64) -> Value {
+        let mut json = self.sums.json(keyspace, failed);
+        json["damages"] = json!(self.damages);
+        json["orphans"] = json!(self.orphans);
+        json
     }
 }
 
@@ -104,7 +131,7 @@ pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output)
 async fn watched<T>(
     verifying: impl Future<Output = T>,
     bar: &ProgressBar,
-    progress: &[Arc<VerifyProgress>],
+    progress: &RefCell<Vec<Arc<VerifyProgress>>>,
     sums: &Sums,
 ) -> T {
     let mut verifying = std::pin::pin!(verifying);
@@ -113,7 +140,7 @@ async fn watched<T>(
         tokio::select! {
             reports = &mut verifying => return reports,
             _ = refresh.tick() => {
-                let sum = |of: fn(&VerifyProgress) -> u64| progress.iter().map(|one| of(one)).sum::<u64>();
+                let sum = |of: fn(&VerifyProgress) -> u64| progress.borrow().iter().map(|one| of(one)).sum::<u64>();
                 bar.set_message(format!(
                     "{} checked, {} of {} items in the current ones, {} read",
                     plural(sums.lists, "list"),
@@ -124,17 +151,6 @@ async fn watched<T>(
             }
         }
     }
-}
-
-fn progress_bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// A damage or orphan with the key of its list.
@@ -161,7 +177,7 @@ fn show(key: &str, report: &VerifyReport, output: &Output) -> io::Result<()> {
         }
         let more = report.damage_count.saturating_sub(SHOWN as u64);
         if more > 0 {
-            line(&[format!("  and {} more: --json shows them", count_text(more)).as_bytes()])?;
+            line(&[format!("  and {} more: --json shows more", count_text(more)).as_bytes()])?;
         }
     }
     if report.orphan_count > 0 {
@@ -185,18 +201,19 @@ impl Sums {
         self.damages += report.damage_count;
         self.orphans += report.orphan_count;
         self.orphan_bytes += report.orphan_bytes;
+        self.foreign += report.foreign_count;
         self.in_preparation += report.in_preparation;
         self.stubs += report.stubs;
     }
 
-    fn verdict(&self) -> String {
+    fn verdict(&self, failed: u64) -> String {
         let read = format!(
             "{} ({}) in {}",
             plural(self.items, "item"),
             bytes_text(self.value_bytes),
             plural(self.objects, "object")
         );
-        let verdict = match self.damages {
+        let mut verdict = match self.damages {
             0 => format!("sound: {}, {read}", plural(self.lists, "list")),
             _ => format!(
                 "damaged: {} of {}, {}; {read} are readable",
@@ -205,20 +222,23 @@ impl Sums {
                 plural(self.damages, "damage"),
             ),
         };
-        match self.orphans {
-            0 => verdict,
-            _ => format!(
-                "{verdict}; {} ({}) can be freed with `klstore gc`",
-                plural(self.orphans, "orphan"),
-                bytes_text(self.orphan_bytes)
-            ),
+        if failed > 0 {
+            verdict += &format!("; {} could not be checked", plural(failed, "list"));
         }
+        if self.foreign > 0 {
+            verdict += &format!("; {} with foreign names", plural(self.foreign, "object"));
+        }
+        if self.orphans > 0 {
+            let (orphans, bytes) = (plural(self.orphans, "orphan"), bytes_text(self.orphan_bytes));
+            verdict += &format!("; {orphans} ({bytes}) can be freed with `klstore gc`");
+        }
+        verdict
     }
 
-    fn json(&self, keyspace: &str) -> Value {
+    fn json(&self, keyspace: &str, failed: u64) -> Value {
         json!({
             "keyspace": keyspace,
-            "sound": self.damages == 0,
+            "sound": self.damages == 0 && failed == 0,
             "lists": self.lists,
             "damaged_lists": self.damaged_lists,
             "objects": self.objects,
@@ -228,6 +248,7 @@ impl Sums {
             "damage_count": self.damages,
             "orphan_count": self.orphans,
             "orphan_bytes": self.orphan_bytes,
+            "foreign_count": self.foreign,
             "in_preparation": self.in_preparation,
             "stubs": self.stubs,
         })

@@ -185,3 +185,43 @@ impl Drop for Served {
         let _ = self.child.wait();
     }
 }
+
+/// Compares what commands have said with a file of `snapshots`; with `KLSTORE_UPDATE_SNAPSHOTS=1` it writes the file.
+/// `replaced` are the parts that differ from run to run, with what stands for them.
+#[track_caller]
+pub fn snapshot(name: &str, said: &str, replaced: &[(&str, &str)]) {
+    let said = replaced.iter().fold(said.to_owned(), |said, (part, stands)| said.replace(part, stands));
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);
+    if std::env::var_os("KLSTORE_UPDATE_SNAPSHOTS").is_some_and(|update| update == "1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &said).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if said == expected {
+        return;
+    }
+    let differing = said.lines().zip(expected.lines()).position(|(said, expected)| said != expected);
+    let line = differing.unwrap_or_else(|| said.lines().count().min(expected.lines().count()));
+    panic!(
+        "{} differs from line {} on:\n  now:    {:?}\n  before: {:?}\nIf that is meant, run with KLSTORE_UPDATE_SNAPSHOTS=1",
+        path.display(),
+        line + 1,
+        said.lines().nth(line),
+        expected.lines().nth(line),
+    );
+}
+
+/// The text with everything between `before` and the next `after` replaced, wherever that is.
+pub fn replaced_between(text: &str, before: &str, after: &str, stands: &str) -> String {
+    let mut parts = text.split(before);
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        result += before;
+        match part.find(after) {
+            Some(end) => result = result + stands + &part[end..],
+            None => result += part,
+        }
+    }
+    result
+}

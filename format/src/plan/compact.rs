@@ -12,7 +12,7 @@ use super::session::{Recent, Session, SessionOptions};
 use super::{Answer, ByteRange, Cache, Plan, Port, PutKind, Request};
 use crate::error::FormatError;
 use crate::item::Item;
-use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_TABLE_ENTRIES};
+use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_MERGED_PARTIALS, MAX_TABLE_ENTRIES, SEGMENT_VALUE_BYTES};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
 use crate::wire::block::decode_blocks;
@@ -21,11 +21,6 @@ use crate::wire::head::{HeadPage, IndexEntry, Source};
 use crate::wire::identity::{ObjectId, SessionId};
 use crate::wire::run::Run;
 use crate::wire::segment::{SegmentHeader, encode_segment};
-
-/// Value bytes after which a segment is cut: larger than complete, so that one PUT serves many commits.
-const SEGMENT_VALUE_BYTES: u64 = 8 << 20;
-/// Partial segments that one compaction merges at most.
-const MAX_MERGED_PARTIALS: usize = 64;
 
 /// How a compaction ended.
 #[derive(Debug)]

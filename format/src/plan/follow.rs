@@ -18,7 +18,7 @@ use crate::wire::block::decode_blocks;
 use crate::wire::commit::CommitHeader;
 
 /// So many polls in a row may find nothing before a Load makes sure: a 404 is also what a collected name answers.
-const POLLS_PER_LOAD: u32 = 16;
+pub const POLLS_PER_LOAD: u32 = 16;
 
 /// Where following starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::retention::Retention;
 use crate::config::S3StoreConfig;
 use crate::error::FormatError;
 use crate::item::Item;
-use crate::limits::{DEFAULT_CARRY_BYTES, MAX_TABLE_ENTRIES};
+use crate::limits::{DEFAULT_CARRY_BYTES, MAX_TABLE_ENTRIES, WORTHWHILE_COMMITS};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
 use crate::wire::block::{BlockOptions, plain_size};
@@ -26,8 +26,6 @@ use crate::wire::head::HeadPage;
 use crate::wire::identity::SessionId;
 use crate::wire::leaf::LeafPage;
 
-/// How many small commits make a compaction worth its requests, once their items fill a complete segment.
-const WORTHWHILE_COMMITS: u64 = 32;
 /// How many small commits are worth a compaction when the list has gone idle: three PUTs are then shared by as many
 /// appends (DESIGN names no number; below it an idle list would cost more than it was written with).
 const IDLE_COMMITS: u64 = 16;

@@ -29,6 +29,16 @@ pub struct SweepReport {
     pub unreadable: Vec<String>,
 }
 
+impl SweepReport {
+    /// Adds what another sweep did.
+    pub fn add(&mut self, other: Self) {
+        self.stubbed += other.stubbed;
+        self.deleted += other.deleted;
+        self.freed_bytes = self.freed_bytes.saturating_add(other.freed_bytes);
+        self.unreadable.extend(other.unreadable);
+    }
+}
+
 /// Rule 10: collects commits below C that their writer did not.
 ///
 /// # Errors

@@ -34,8 +34,8 @@ use crate::wire::segment::SegmentHeader;
 use chain::Chain;
 pub use report::{Damage, DamageKind, Orphan, VerifyProgress, VerifyReport};
 
-/// Bytes of objects that are fetched at once, unless one alone has more.
-const MAX_BATCH_BYTES: u64 = 64 << 20;
+/// Bytes of objects that are fetched at once, unless one alone has more. Several lists may be verified at a time.
+const MAX_BATCH_BYTES: u64 = 16 << 20;
 /// Handovers that are kept to be compared with commits; of a longer ledger the newest.
 const MAX_KEPT_HANDOVERS: usize = 1 << 20;
 

@@ -115,12 +115,12 @@ pub fn encode_blocks(
     entries
 }
 
+/// Most bytes that an item takes in a block beside its value, before compression: timestamp, nonce, length.
+pub const MAX_ITEM_OVERHEAD: usize = 10 + (1 + 19) + 5;
+
 /// Most bytes that an item takes in a block, before compression.
 pub fn plain_size(item: &Item) -> usize {
-    const TIMESTAMP: usize = 10;
-    const NONCE: usize = 1 + 19;
-    const LENGTH: usize = 5;
-    TIMESTAMP + NONCE + LENGTH + item.value.len()
+    MAX_ITEM_OVERHEAD + item.value.len()
 }
 
 /// The columns of one block while it is filled; the values stay in the items.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use klstore_format::config::ConfigError;
+use klstore_format::config::{ConfigError, out_of_range};
 use serde::{Deserialize, Serialize};
 
 /// The most threads that may be set.
@@ -71,6 +71,11 @@ impl BatchingStoreWriterConfig {
     ///
     /// [`ConfigError::OutOfRange`] for the first that is not.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.mistakes().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The numbers that cannot work, all of them.
+    pub fn mistakes(&self) -> Vec<ConfigError> {
         let capacity = self.writer_thread_queue_capacity.map_or(1, |capacity| capacity as u64);
         let limits = [
             ("writer_thread_count", self.writer_thread_count as u64, 0, MAX_THREADS),
@@ -81,12 +86,7 @@ impl BatchingStoreWriterConfig {
             ("max_buffered_bytes", self.max_buffered_bytes, 1, MAX_BUFFERED_BYTES),
             ("max_puts_in_flight", self.max_puts_in_flight as u64, 1, MAX_PUTS_IN_FLIGHT),
         ];
-        for (setting, value, least, most) in limits {
-            if !(least..=most).contains(&value) {
-                return Err(ConfigError::OutOfRange { setting, value, least, most });
-            }
-        }
-        Ok(())
+        out_of_range(limits).collect()
     }
 
     pub(super) fn check_interval(&self) -> Duration {

@@ -92,13 +92,6 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// The items are in the store already; what may fail here is only tidying up, which a later append does as well.
-pub async fn close(writer: &S3StoreWriter) {
-    if let Err(error) = writer.close().await {
-        tracing::warn!(%error, "the lists were not tidied up; a later append does that");
-    }
-}
-
 fn bad_line(error: InputError) -> Failure {
     let line = error.line;
     Failure::new(Kind::Usage, error.to_string())

@@ -1,7 +1,7 @@
 //! Lines that cannot be appended: where they go, and what is said of them.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::failure::{Failure, Kind};
 use crate::input::{InputError, Rejected};
-use crate::output::{Output, escaped, write_json_line};
+use crate::output::{Output, message, write_json_line};
 
 /// What to do with a line that cannot be appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl OnError {
 
 /// Takes the lines that cannot be appended.
 pub struct Rejects {
-    letters: Option<(PathBuf, File)>,
+    letters: Option<Letters>,
     stops: bool,
     json: bool,
     progress: ProgressBar,
@@ -56,12 +56,8 @@ impl Rejects {
     /// Where that is not possible.
     pub fn open(on_error: &OnError, output: &Output, progress: ProgressBar) -> Result<Self, Failure> {
         let letters = match on_error {
-            OnError::DeadLetter(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                let file = file.map_err(|error| Failure::io(&format!("cannot open {}", path.display()), error))?;
-                Some((path.clone(), file))
-            }
-            _ => None,
+            OnError::DeadLetter(path) => Some(Letters::open(path)?),
+            OnError::Stop | OnError::Skip => None,
         };
         Ok(Self { letters, stops: *on_error == OnError::Stop, json: output.json, progress, count: 0 })
     }
@@ -84,8 +80,8 @@ impl Rejects {
         if self.stops || rejected.error.as_ref().is_some_and(InputError::is_final) {
             return Ok(rejected.error);
         }
-        if let Some((path, file)) = &mut self.letters {
-            file.write_all(&rejected.raw).map_err(|error| not_kept(path, error))?;
+        if let Some(letters) = &mut self.letters {
+            letters.add(&rejected)?;
         }
         if let Some(error) = rejected.error {
             self.count += 1;
@@ -99,10 +95,7 @@ impl Rejects {
     /// # Errors
     /// Where that is not possible.
     pub fn close(&mut self) -> Result<(), Failure> {
-        match &self.letters {
-            Some((path, file)) => file.sync_all().map_err(|error| not_kept(path, error)),
-            None => Ok(()),
-        }
+        self.letters.as_mut().map_or(Ok(()), Letters::close)
     }
 
     fn say(&self, error: &InputError) {
@@ -113,11 +106,57 @@ impl Rejects {
                 &mut err,
                 &json!({ "rejected": { "line": error.line, "reason": error.problem.to_string() } }),
             ),
-            false => writeln!(err, "rejected: {}", escaped(error.to_string().as_bytes())),
+            false => writeln!(err, "rejected: {}", message(&error.to_string())),
         };
     }
 }
 
-fn not_kept(path: &Path, error: io::Error) -> Failure {
-    Failure::io(&format!("cannot write the dead letter to {}", path.display()), error)
+/// The file of dead letters: each ends with a line end, even where it was the input's last line and had none.
+struct Letters {
+    path: PathBuf,
+    file: File,
+    /// Whether the file's last line has no end yet: more of it may follow.
+    within_line: bool,
+}
+
+impl Letters {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let failed = |error| Failure::io(&format!("cannot open {}", path.display()), error);
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        // A command that was killed in the middle of a letter.
+        let mut last = [b'\n'];
+        if found.is_file() && found.len() > 0 {
+            file.seek(SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(failed)?;
+        }
+        Ok(Self { path: path.to_owned(), file, within_line: last != [b'\n'] })
+    }
+
+    /// Adds a line, or what follows of one that is too long.
+    fn add(&mut self, rejected: &Rejected) -> Result<(), Failure> {
+        if rejected.error.is_some() {
+            self.end_line()?;
+        }
+        self.file.write_all(&rejected.raw).map_err(|error| self.not_kept(error))?;
+        if let Some(last) = rejected.raw.last() {
+            self.within_line = *last != b'\n';
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.within_line) {
+            self.file.write_all(b"\n").map_err(|error| self.not_kept(error))?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        self.end_line()?;
+        self.file.sync_all().map_err(|error| self.not_kept(error))
+    }
+
+    fn not_kept(&self, error: io::Error) -> Failure {
+        Failure::io(&format!("cannot write the dead letter to {}", self.path.display()), error)
+    }
 }

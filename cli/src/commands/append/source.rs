@@ -6,11 +6,12 @@ use std::io::{self, BufReader, IsTerminal, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 use crate::input::{InputItem, InputReader, InputRules, Rejected};
+use crate::progress;
 
 /// Items and bytes that the reading thread hands over at once.
 const CHUNK_ITEMS: usize = 256;
@@ -83,18 +84,12 @@ impl Source {
 }
 
 fn progress(path: Option<&Path>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
     let size = path.and_then(|path| path.metadata().ok()).filter(|found| found.is_file()).map(|found| found.len());
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "{bar:30} {bytes}/{total_bytes}  {msg}  {bytes_per_sec}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes} read  {msg}  {bytes_per_sec}"),
+    let template = match size {
+        Some(_) => "{bar:30} {bytes}/{total_bytes}  {msg}  {bytes_per_sec}, {eta} left",
+        None => "{spinner} {bytes} read  {msg}  {bytes_per_sec}",
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
+    progress::bar(size, template)
 }
 
 /// Items on their way to the appender.

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::List;
-use super::prices::{Prices, tiered};
-use super::requests::{PAGE_ELSEWHERE, POLL, Requests, Shape};
+use super::requests::{PAGE_ELSEWHERE, Requests, Shape, polls};
 use crate::output::{bytes_text, count_text};
+use crate::prices::{Prices, Tier, tiered};
 
 const DAYS_A_MONTH: f64 = 730.0 / 24.0;
 
@@ -17,6 +17,8 @@ pub struct Load {
     pub pages: f64,
     pub seeks: f64,
     pub page_items: u64,
+    pub followers: f64,
+    /// Of one follower.
     pub polls: f64,
     /// Items of so many days are stored.
     pub days: f64,
@@ -24,6 +26,13 @@ pub struct Load {
     pub counted: bool,
     pub internet: bool,
     pub list: Option<List>,
+}
+
+impl Load {
+    /// What a follower of one list sees.
+    fn appends_a_key(&self) -> f64 {
+        self.appends / self.shape.keys as f64
+    }
 }
 
 /// One line of the bill.
@@ -117,11 +126,7 @@ impl Report {
     fn add_reads(&mut self, prices: &Prices) {
         let load = self.load.clone();
         let page = load.shape.newest_page(load.page_items);
-        for (what, count, each) in [
-            ("newest page", load.pages, page),
-            ("page elsewhere", load.seeks, PAGE_ELSEWHERE),
-            ("poll", load.polls, POLL),
-        ] {
+        for (what, count, each) in [("newest page", load.pages, page), ("page elsewhere", load.seeks, PAGE_ELSEWHERE)] {
             if count == 0.0 {
                 continue;
             }
@@ -129,6 +134,20 @@ impl Report {
             let formula = |each: f64| format!("{} x {each}", count_text(count.round() as u64));
             self.add(what, "LIST", all.list, prices.list_per_thousand, formula(each.list));
             self.add(what, "GET", all.get, prices.get_per_thousand, formula(each.get));
+            self.requests = self.requests + all;
+        }
+        if load.followers > 0.0 {
+            let found = load.appends_a_key();
+            let all = polls(load.polls, found).times(load.followers);
+            let each = |count: f64| count_text(count.round() as u64);
+            let formula = format!(
+                "{} followers x {} polls, {} appends found",
+                each(load.followers),
+                each(load.polls),
+                each(found)
+            );
+            self.add("poll", "LIST", all.list, prices.list_per_thousand, formula.clone());
+            self.add("poll", "GET", all.get, prices.get_per_thousand, formula);
             self.requests = self.requests + all;
         }
     }
@@ -150,8 +169,12 @@ impl Report {
         self.add_gigabytes("storage", "GB-month", bytes, &prices.storage_per_gb_month, formula);
         if load.internet {
             let page = (load.page_items * load.shape.item_bytes) as f64;
-            let bytes = (load.pages + load.seeks) * page;
-            let formula = format!("pages of {}", bytes_text(page as u64));
+            let followed = load.followers * load.appends_a_key() * load.shape.append_bytes() as f64;
+            let bytes = (load.pages + load.seeks) * page + followed;
+            let formula = match followed > 0.0 {
+                true => format!("pages of {}, and each append to its followers", bytes_text(page as u64)),
+                false => format!("pages of {}", bytes_text(page as u64)),
+            };
             self.add_gigabytes("traffic", "GB", bytes, &prices.traffic_per_gb, formula);
         }
     }
@@ -162,14 +185,7 @@ impl Report {
         }
     }
 
-    fn add_gigabytes(
-        &mut self,
-        what: &'static str,
-        unit: &'static str,
-        bytes: f64,
-        tiers: &[super::prices::Tier],
-        formula: String,
-    ) {
+    fn add_gigabytes(&mut self, what: &'static str, unit: &'static str, bytes: f64, tiers: &[Tier], formula: String) {
         if bytes > 0.0 {
             self.lines.push(Line { what, unit, amount: bytes / 1e9, cost: tiered(tiers, bytes / 1e9), formula });
         }

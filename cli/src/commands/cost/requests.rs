@@ -5,20 +5,12 @@
 //! appends; `cli/tests/cost.rs` compares it with a server's counts.
 
 use klstore_format::S3StoreConfig;
-use klstore_format::limits::{MAX_LEAF_ENTRIES, MAX_TABLE_ENTRIES};
-
-/// Small commits that a compaction waits for, even if fewer fill a segment.
-const WORTHWHILE_COMMITS: u64 = 32;
-/// A segment is cut after so many bytes of values.
-const SEGMENT_VALUE_BYTES: u64 = 8 << 20;
-/// Partial segments that a compaction merges at most.
-const MAX_MERGED_PARTIALS: u64 = 64;
-/// Bytes of a list's newest items that the writer remembers for its compaction.
-const RECENT_BYTES: u64 = 1 << 20;
-/// Bytes of all lists' items that it remembers.
-const WRITER_MEMORY_BYTES: u64 = 64 << 20;
-/// What an item takes in memory and in a carry beside its value.
-const ITEM_OVERHEAD_BYTES: u64 = 32;
+use klstore_format::limits::{
+    MAX_LEAF_ENTRIES, MAX_MERGED_PARTIALS, MAX_TABLE_ENTRIES, SEGMENT_VALUE_BYTES, WORTHWHILE_COMMITS,
+};
+use klstore_format::plan::SessionOptions;
+use klstore_format::plan::follow::POLLS_PER_LOAD;
+use klstore_format::wire::block::MAX_ITEM_OVERHEAD;
 
 /// Appends that are all alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +22,10 @@ pub struct Shape {
     pub compact_bytes: u64,
     pub compact_objects: u64,
     pub carry_bytes: u64,
+    /// Of a list's newest items, what the writer remembers for its compaction.
+    pub recent_bytes: u64,
+    /// Of all lists' items and carries.
+    pub memory_bytes: u64,
 }
 
 /// What one compaction takes.
@@ -85,6 +81,8 @@ impl Shape {
             compact_bytes: config.compact_size_threshold,
             compact_objects: config.compact_objects_threshold,
             carry_bytes: config.carry_bytes as u64,
+            recent_bytes: SessionOptions::from(config).recent_bytes as u64,
+            memory_bytes: config.carry_budget_bytes as u64,
         }
     }
 
@@ -120,20 +118,25 @@ impl Shape {
             appends,
             segments: appends.div_ceil(commits_a_segment),
             reads: appends - self.remembered(appends),
-            merge_every: if merge_every > MAX_MERGED_PARTIALS + 1 { 0 } else { merge_every },
+            merge_every: if merge_every > MAX_MERGED_PARTIALS as u64 + 1 { 0 } else { merge_every },
             complete: false,
         }
     }
 
     /// Of so many commits, those whose items the writer has in memory when it compacts them.
     fn remembered(&self, appends: u64) -> u64 {
-        let commit = self.items_per_append.saturating_mul(self.item_bytes + ITEM_OVERHEAD_BYTES).max(1);
-        let bytes = (appends * commit).min(RECENT_BYTES).saturating_add(self.carry_bytes);
-        if bytes.saturating_mul(self.keys) > WRITER_MEMORY_BYTES {
+        let commit = self.plain_bytes(self.items_per_append).max(1);
+        let bytes = (appends * commit).min(self.recent_bytes).saturating_add(self.carry_bytes);
+        if bytes.saturating_mul(self.keys) > self.memory_bytes {
             return 0;
         }
-        let room = RECENT_BYTES / commit;
+        let room = self.recent_bytes / commit;
         if room + 1 >= appends { appends } else { room }
+    }
+
+    /// What so many items take in memory, and in a carry.
+    fn plain_bytes(&self, items: u64) -> u64 {
+        items.saturating_mul(self.item_bytes + MAX_ITEM_OVERHEAD as u64)
     }
 
     /// So many appends to one new list, by a writer that has opened the keyspace before.
@@ -164,7 +167,7 @@ impl Shape {
     /// A page at the end of a list, of a reader that knows nothing yet; at most.
     pub fn newest_page(&self, items: u64) -> Requests {
         let more = items.saturating_sub(self.items_per_append);
-        let carried = more.saturating_mul(self.item_bytes + ITEM_OVERHEAD_BYTES) <= self.carry_bytes;
+        let carried = self.plain_bytes(more) <= self.carry_bytes;
         let commits = match more == 0 || (carried && !self.cycle().complete) {
             true => 0,
             // Beyond the table, one head page and then segments.
@@ -180,8 +183,27 @@ const FIRST_APPEND: (u64, u64) = (2, 1);
 /// A page anywhere else, in a list of up to 1,000 segments; at most.
 pub const PAGE_ELSEWHERE: Requests = Requests { put: 0.0, list: 1.0, get: 3.0, delete: 0.0 };
 
-/// A poll of a follower: a GET, every 16th time a LIST instead.
-pub const POLL: Requests = Requests { put: 0.0, list: 1.0 / 16.0, get: 15.0 / 16.0, delete: 0.0 };
+/// The polls of a follower that finds so many appends. A poll that finds nothing is a GET, and every 16th in a row a
+/// LIST; one that finds a commit looks for the next, and another one follows at once. Where several came since the poll
+/// before, they are read like a page.
+pub fn polls(count: f64, appends: f64) -> Requests {
+    let every = f64::from(POLLS_PER_LOAD);
+    if appends <= 0.0 {
+        return Requests { list: count / every, get: count - count / every, ..Requests::default() };
+    }
+    let between = count / appends;
+    if between < 1.0 {
+        return Requests { list: count, get: count * (FOUND_GETS + READ_GETS), ..Requests::default() };
+    }
+    let list = appends * (between / every).floor();
+    Requests { list, get: count - list + appends * FOUND_GETS, ..Requests::default() }
+}
+
+/// GETs that a poll takes for a commit that it finds, beside the first: the next name at once, and again with the next
+/// poll, which comes without a pause.
+const FOUND_GETS: f64 = 2.0;
+/// GETs of the newest page, where more than one commit came.
+const READ_GETS: f64 = 2.0;
 
 #[cfg(test)]
 mod tests {

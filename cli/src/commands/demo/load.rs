@@ -1,11 +1,9 @@
 //! All flights in, and all flights out again, with a bar while it lasts.
 
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use klstore_format::{IterationOrder, S3StoreConfig};
 use klstore_reader::{S3StoreReader, StoreReaderExt};
 use klstore_writer::S3StoreWriter;
@@ -13,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::appender::{Appender, AppenderLimits};
 use crate::failure::Failure;
+use crate::progress;
 
 use super::flights::Flights;
 use super::pages::{is_same, wrong};
@@ -37,7 +36,7 @@ pub async fn append_all(writer: &Arc<S3StoreWriter>, keyspace: &str, flights: &F
     let limits =
         AppenderLimits { batch_items: ROWS_PER_APPEND, buffered_bytes: usize::MAX, ..AppenderLimits::default() };
     let mut appender = Appender::new(writer.clone(), keyspace, limits);
-    let bar = bar(flights.flights.len() as u64, "append");
+    let bar = bar(flights.flights.len(), "append");
     for (number, flight) in flights.flights.iter().enumerate() {
         appender.push(number as u64, &flight.key, flight.insertion.clone()).await.map_err(|error| error.error)?;
         bar.set_position(appender.totals().appended);
@@ -55,7 +54,7 @@ pub async fn append_all(writer: &Arc<S3StoreWriter>, keyspace: &str, flights: &F
 pub async fn check_all(config: &S3StoreConfig, keyspace: &str, flights: &Flights) -> Result<Timed<u64>, Failure> {
     let started = Instant::now();
     let reader = S3StoreReader::new(config.clone()).await?;
-    let bar = bar(flights.flights.len() as u64, "check");
+    let bar = bar(flights.flights.len(), "check");
     let checks = stream::iter(flights.lists.keys()).map(|key| check_list(&reader, keyspace, key, flights, &bar));
     let count = checks.buffer_unordered(LISTS_AT_ONCE).try_fold(0, |sum, count| async move { Ok(sum + count) }).await?;
     bar.finish_and_clear();
@@ -88,16 +87,8 @@ async fn check_list(
     }
 }
 
-/// Nothing unless stderr is a terminal.
-fn bar(length: u64, name: &'static str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template("{msg:9} {bar:40} {human_pos}/{human_len}, {eta} left") {
-        bar.set_style(style);
-    }
+fn bar(length: usize, name: &'static str) -> ProgressBar {
+    let bar = progress::bar(Some(length as u64), "{msg:9} {bar:40} {human_pos}/{human_len}, {eta} left");
     bar.set_message(name);
-    bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

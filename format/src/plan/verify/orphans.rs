@@ -56,8 +56,8 @@ impl Scrub<'_> {
             Some(id) if self.reachable.objects.contains(&id) => {}
             Some(id) if id.x > covered => self.report.in_preparation += 1,
             Some(_) if self.reachable.incomplete => {}
-            // Of no form that klstore gives names: a collection leaves it too.
-            _ => self.report.orphan(object.name.clone(), object.size),
+            Some(_) => self.report.orphan(object.name.clone(), object.size),
+            None => self.report.foreign(),
         }
     }
 }

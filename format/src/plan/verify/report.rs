@@ -38,6 +38,8 @@ pub struct VerifyReport {
     pub orphan_count: u64,
     /// Their bytes.
     pub orphan_bytes: u64,
+    /// Objects in the list's folders whose names are none that klstore gives. A collection leaves them.
+    pub foreign_count: u64,
     /// Segments and index pages that a compaction may still publish.
     pub in_preparation: u64,
     /// 0-byte objects that keep the names of collected commits.
@@ -94,6 +96,10 @@ impl VerifyReport {
         if self.damages.len() < MAX_NAMED {
             self.damages.push(damage);
         }
+    }
+
+    pub(super) fn foreign(&mut self) {
+        self.foreign_count += 1;
     }
 
     pub(super) fn orphan(&mut self, object: String, bytes: u64) {

@@ -64,11 +64,16 @@ impl Prices {
         }
     }
 
-    /// A table as `--print-prices` writes it.
+    /// Those of the file of `--price-file`, or else of [`us_east_1`](Self::us_east_1).
     ///
     /// # Errors
     /// A file that cannot be read, or holds something else.
-    pub fn load(path: &Path) -> Result<Self, Failure> {
+    pub fn of(file: Option<&Path>) -> Result<Self, Failure> {
+        file.map_or_else(|| Ok(Self::us_east_1()), Self::load)
+    }
+
+    /// A table as `klstore cost --print-prices` writes it.
+    fn load(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let mut text = String::new();
         let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
@@ -83,6 +88,11 @@ impl Prices {
         let prices: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         prices.check().map_err(|reason| wrong(reason.to_owned()))?;
         Ok(prices)
+    }
+
+    /// What so many bytes cost a month.
+    pub fn storage(&self, bytes: f64) -> f64 {
+        tiered(&self.storage_per_gb_month, bytes / 1e9)
     }
 
     fn check(&self) -> Result<(), &'static str> {
