@@ -1,5 +1,6 @@
 //! Work beside the appends: compactions and collections, a bounded number at once.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -14,9 +15,16 @@ use crate::error::WriterError;
 /// Counts the work under way and bounds it.
 pub(crate) struct Background {
     driver: Arc<Driver>,
-    active: Arc<watch::Sender<usize>>,
+    active: Arc<watch::Sender<Active>>,
     compactions: Arc<Semaphore>,
     collections: Arc<Semaphore>,
+}
+
+/// The work under way, numbered as it began.
+#[derive(Default)]
+struct Active {
+    begun: u64,
+    running: BTreeSet<u64>,
 }
 
 /// How a compaction ended.
@@ -60,7 +68,7 @@ impl Background {
     pub(crate) fn new(driver: Arc<Driver>, compactions: usize, collections: usize) -> Self {
         Self {
             driver,
-            active: Arc::new(watch::Sender::new(0)),
+            active: Arc::default(),
             compactions: Arc::new(Semaphore::new(compactions.max(1))),
             collections: Arc::new(Semaphore::new(collections.max(1))),
         }
@@ -94,13 +102,15 @@ impl Background {
 
     /// Pieces of work under way.
     pub(crate) fn active(&self) -> usize {
-        *self.active.borrow()
+        self.active.borrow().running.len()
     }
 
-    /// Waits until no work is under way.
+    /// Waits until the work has ended that is under way now: on a busy writer some other always is.
     pub(crate) async fn idle(&self) {
+        let begun = self.active.borrow().begun;
+        let ended = |active: &Active| active.running.first().is_none_or(|first| *first >= begun);
         // The sender lives as long as `self`.
-        let _ = self.active.subscribe().wait_for(|active| *active == 0).await;
+        let _ = self.active.subscribe().wait_for(ended).await;
     }
 }
 
@@ -143,18 +153,26 @@ pub(crate) async fn run_collection(driver: &Driver, list: &str, garbage: Garbage
 }
 
 /// Counted as active while it lives.
-struct Work(Arc<watch::Sender<usize>>);
+struct Work {
+    number: u64,
+    active: Arc<watch::Sender<Active>>,
+}
 
 impl Work {
-    fn begin(active: &Arc<watch::Sender<usize>>) -> Self {
-        active.send_modify(|active| *active += 1);
-        Self(active.clone())
+    fn begin(active: &Arc<watch::Sender<Active>>) -> Self {
+        let mut number = 0;
+        active.send_modify(|active| {
+            number = active.begun;
+            active.begun += 1;
+            active.running.insert(number);
+        });
+        Self { number, active: active.clone() }
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.0.send_modify(|active| *active -= 1);
+        self.active.send_modify(|active| drop(active.running.remove(&self.number)));
     }
 }
 
@@ -163,5 +181,38 @@ struct SetOnDrop(watch::Sender<bool>);
 impl Drop for SetOnDrop {
     fn drop(&mut self) {
         self.0.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::environment::{SystemClock, SystemRandom};
+    use crate::memory_store::MemoryStore;
+    use crate::statistics::Counters;
+    use crate::store::RetryPolicy;
+
+    #[test]
+    fn idle_waits_for_what_was_under_way_when_it_was_called() {
+        let driver = Arc::new(Driver {
+            store: Arc::new(MemoryStore::default()),
+            clock: Arc::new(SystemClock::default()),
+            random: Arc::new(SystemRandom),
+            policy: RetryPolicy::default(),
+            counters: Counters::default(),
+        });
+        let background = Background::new(driver, 1, 1);
+        assert_eq!(background.idle().now_or_never(), Some(()));
+        let first = Work::begin(&background.active);
+        let mut idle = std::pin::pin!(background.idle());
+        assert_eq!(idle.as_mut().now_or_never(), None);
+        let second = Work::begin(&background.active);
+        drop(first);
+        assert_eq!((idle.now_or_never(), background.active()), (Some(()), 1));
+        assert_eq!(background.idle().now_or_never(), None);
+        drop(second);
+        assert_eq!(background.idle().now_or_never(), Some(()));
     }
 }

@@ -156,7 +156,13 @@ impl S3StoreWriter {
         let ends = stream::iter(self.shared.sessions.lists()).map(|list| async move {
             let Some(mut lease) = self.shared.sessions.lease_cached(&list).await else { return Ok(false) };
             self.accept_compaction(&mut lease).await;
-            self.publish(&mut lease).await
+            let published = self.publish(&mut lease).await?;
+            // That compaction may have begun before the trim.
+            let left = lease.state.session.as_ref().is_some_and(Session::trim_left_space);
+            if lease.state.trim_waits && left && self.prepare(&mut lease, &mut None).await? {
+                return self.publish(&mut lease).await;
+            }
+            Ok(published)
         });
         let ends: Vec<Result<bool, WriterError>> = ends.buffer_unordered(DUTIES_AT_ONCE).collect().await;
         self.shared.background.idle().await;

@@ -28,6 +28,8 @@ pub(crate) struct KeyState {
     pub(crate) last_append: Duration,
     /// When a duty cycle last looked at what the retention allows, by the same clock.
     pub(crate) last_retention: Duration,
+    /// A trim came while a compaction ran that had begun before it: what it cut off waits for another one.
+    pub(crate) trim_waits: bool,
     /// After a failed compaction: not before then.
     pub(crate) compact_not_before: Duration,
 }

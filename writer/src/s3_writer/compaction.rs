@@ -53,8 +53,11 @@ impl S3StoreWriter {
             self.shared.background.collect(list.to_string(), garbage);
         }
         let paused = self.shared.driver.clock.elapsed() < state.compact_not_before;
-        let due = session.compaction_due() || (due == Due::AfterTrim && session.trim_left_space());
+        state.trim_waits |= due == Due::AfterTrim && state.compaction.is_some();
+        let trimmed = due == Due::AfterTrim || state.trim_waits;
+        let due = session.compaction_due() || (trimmed && session.trim_left_space());
         if state.compaction.is_none() && !paused && !session.has_prepared() && due {
+            state.trim_waits = false;
             let plan = session.compact(self.shared.driver.random.next());
             state.compaction = Some(self.shared.background.compact(list.to_string(), plan));
         }
@@ -158,10 +161,11 @@ impl S3StoreWriter {
         let Some(session) = &state.session else { return Ok(report) };
         if state.compaction.is_none()
             && !session.has_prepared()
-            && idle >= pauses.compact_idle
             && now >= state.compact_not_before
-            && (session.idle_compaction_due() || session.trim_left_space())
+            && (idle >= pauses.compact_idle && session.idle_compaction_due()
+                || (idle >= pauses.compact_idle || state.trim_waits) && session.trim_left_space())
         {
+            state.trim_waits = false;
             let compaction = shared.background.compact(list.to_string(), session.compact(shared.driver.random.next()));
             let finished = compaction.finished();
             state.compaction = Some(compaction);

@@ -72,6 +72,33 @@ async fn what_a_failed_compaction_left_of_a_trim_is_freed_by_a_duty_cycle() {
 }
 
 #[tokio::test]
+async fn a_trim_beside_a_compaction_frees_its_space_too() {
+    for by_duty_cycles in [false, true] {
+        let bench = bench(|builder| builder).await;
+        // It goes on trying while nobody waits for it.
+        bench.store.fail(3, Fault::LoseRequest, is_segment);
+        let mut nonce = 0;
+        while bench.writer.statistics().background_count == 0 {
+            bench.append("key", numbered(nonce..nonce + 1)).await.unwrap();
+            nonce += 1;
+        }
+        bench.writer.delete_key("ks", "key").await.unwrap();
+        assert_eq!(bench.writer.statistics().compaction_count, 0, "the trim came first");
+        if by_duty_cycles {
+            // Far less than an idle list waits for its compaction.
+            for _ in 0..5 {
+                bench.clock.sleep(Duration::from_secs(11)).await;
+                bench.writer.duty_cycle().await.unwrap();
+            }
+            bench.writer.flush_all().await.unwrap();
+        } else {
+            bench.writer.close().await.unwrap();
+        }
+        assert_eq!(bench.store.names(&list("key").segments()), []);
+    }
+}
+
+#[tokio::test]
 async fn the_retention_is_applied_to_a_list_that_nobody_appends_to() {
     let bench = bench(|builder| builder).await;
     for nonce in 0..5 {
