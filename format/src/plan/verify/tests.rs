@@ -167,7 +167,7 @@ fn what_nothing_refers_to_is_an_orphan_unless_it_may_be_published() {
     store.objects.insert(list.segment(ObjectId { x: 6, id: 99 }), body.clone());
     // Names that klstore does not give: a sweep leaves them, so they are none that it would free.
     for folder in [list.commits(), list.segments()] {
-        store.objects.insert(folder + "README", body.clone());
+        store.objects.insert(folder + "readme", body.clone());
     }
     let report = scrub(&mut store);
     assert!(report.is_sound(), "{:?}", report.damages);
