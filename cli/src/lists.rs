@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind};
 use crate::keys::{Keys, keys_of};
-use crate::output::{Output, message, plural};
+use crate::output::{Output, harmless, plural};
 
 /// Failed lists that are named in JSON; more are only counted.
 const MAX_NAMED: usize = 1_000;
@@ -120,7 +120,7 @@ impl<'a> Lists<'a> {
             }
         } else if !self.single {
             let line = format!("failed: key `{key}`: {}", failure.what);
-            self.bar.suspend(|| eprintln!("{}", message(&line)));
+            self.bar.suspend(|| eprintln!("{}", harmless(&line)));
         }
         match &self.first {
             Some(first) => self.mixed = self.mixed || first.kind != failure.kind,

@@ -246,6 +246,30 @@ fn a_list_is_trimmed_before_an_offset_or_a_timestamp() {
 }
 
 #[test]
+fn lists_that_nobody_appends_to_are_trimmed_by_retention() {
+    let store = Store::with_keyspace();
+    for (key, count) in [("a", 10), ("b", 3), ("c", 7)] {
+        let lines: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+        store.klstore_reading(&["append", "ks", key], lines.join("\n")).succeeds();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("retention.ini");
+    std::fs::write(&file, "[s3]\nretention_max_items=5\n").unwrap();
+    let file = file.to_str().unwrap();
+    let trim = ["trim", "ks", "--retention", "--config", file];
+    assert_eq!(store.klstore(&trim).succeeds().text(), "trimmed 7 items of 2 of 3 lists\n");
+    assert_eq!(store.klstore(&trim).succeeds().text(), "trimmed 0 items of 0 of 3 lists\n");
+    for (key, first) in [("a", 5), ("b", 0), ("c", 2)] {
+        let known = store.klstore(&["stat", "ks", key, "--json"]).succeeds().json();
+        assert_eq!(known["first_offset"], first, "{key}");
+    }
+    let one = ["trim", "ks", "a", "--retention", "--config", file];
+    assert_eq!(store.klstore(&one).succeeds().text(), "trimmed 0 items of ks/a, which begins at offset 5\n");
+    store.klstore(&["trim", "ks", "--retention"]).fails(2, &["no retention is configured", "retention_max_items"]);
+    store.klstore(&["trim", "ks", "--before-offset", "3"]).fails(2, &["KEY"]);
+}
+
+#[test]
 fn a_deleted_key_goes_on_where_it_was() {
     let store = Store::with_keyspace();
     ten_items(&store);

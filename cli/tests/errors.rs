@@ -218,7 +218,7 @@ fn each_bad_line_is_said_with_what_to_do() {
         &[&csv[..], &["--timestamp-field", "a", "--timestamp-format", "seconds"]].concat(),
         "a\nx\n",
     );
-    check("pattern", &[&csv[..], &["--timestamp-field", "a", "--timestamp-format", "%Y"]].concat(), "a\nx\n");
+    check("pattern", &[&csv[..], &["--timestamp-field", "a", "--timestamp-format", "%Y-%m-%d"]].concat(), "a\nx\n");
     snapshot("errors-of-lines.txt", &log.0, &[]);
 }
 

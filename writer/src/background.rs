@@ -172,7 +172,9 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        self.active.send_modify(|active| drop(active.running.remove(&self.number)));
+        self.active.send_modify(|active| {
+            active.running.remove(&self.number);
+        });
     }
 }
 

@@ -17,6 +17,9 @@ use crate::output::{Output, plural};
 use crate::settings::StoreArguments;
 use crate::{progress, store};
 
+/// How often the destination's end may move under the copy of one list.
+const MAX_MOVES: u32 = 8;
+
 /// Copy a list, or all lists of a keyspace, to another bucket, store or keyspace
 ///
 /// Items keep their offsets, timestamps and nonces. A copy that was interrupted goes on where it was when it is started
@@ -165,9 +168,20 @@ impl Copier<'_> {
         }
     }
 
-    /// Copies one list from where the destination ends.
+    /// Copies one list from where the destination ends. What an earlier copy had on its way when it was killed may
+    /// arrive meanwhile: then it goes on behind that.
     async fn copy(&self, key: &str) -> Result<(), Failure> {
-        let Some(known) = self.reader.read_key_metadata(self.keyspace, key).await? else { return Ok(()) };
+        for _ in 0..MAX_MOVES {
+            if !self.copy_from_the_end(key).await? {
+                return Ok(());
+            }
+        }
+        Err(differs("somebody else appends at the destination"))
+    }
+
+    /// Whether the destination's end moved, so that not all was copied.
+    async fn copy_from_the_end(&self, key: &str) -> Result<bool, Failure> {
+        let Some(known) = self.reader.read_key_metadata(self.keyspace, key).await? else { return Ok(false) };
         let there = self.to_reader.read_key_metadata(self.to_keyspace, key).await?;
         let begin = there.map_or(0, |there| there.next_offset);
         if begin > known.next_offset {
@@ -208,7 +222,8 @@ impl Copier<'_> {
         }
     }
 
-    async fn copy_from(&self, key: &str, begin: u64) -> Result<(), Failure> {
+    /// Whether the destination's end moved, so that not all was copied.
+    async fn copy_from(&self, key: &str, begin: u64) -> Result<bool, Failure> {
         let filter = ItemFilter { start_offset: Some(begin), ..ItemFilter::default() };
         let pages = self.reader.pages(self.keyspace, key, IterationOrder::Forwards, None, Some(filter), None);
         let mut pages = std::pin::pin!(pages);
@@ -226,15 +241,20 @@ impl Copier<'_> {
                 nonce: item.nonce,
                 timestamp: Some(item.timestamp),
             });
-            let appended = self.writer.append_list(self.to_keyspace, key, insertions.collect()).await?.await?;
-            if (appended.first_offset, appended.appended_count) != (Some(next), count) {
-                return Err(differs(&format!("somebody else appended at the destination after offset {next}")));
+            let appended = match self.writer.append_list_at(self.to_keyspace, key, next, insertions.collect()).await {
+                Err(error) if matches!(error.cause(), WriterError::UnexpectedEnd { .. }) => return Ok(true),
+                appended => appended?,
+            };
+            if appended.appended_count != count {
+                return Err(differs(&format!(
+                    "the destination takes other nonces than the source after offset {next}"
+                )));
             }
             next += count;
             self.copied.fetch_add(count, Ordering::Relaxed);
             self.bar.inc(count);
         }
-        Ok(())
+        Ok(false)
     }
 }
 

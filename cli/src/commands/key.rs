@@ -62,9 +62,10 @@ async fn delete(keyspace: &str, key: &str, yes: bool, store: &StoreArguments, ou
     }
     let writer = store::writer(store).await?;
     let trimmed = writer.delete_key(keyspace, key).await?;
-    let answered = trim::answer(output, keyspace, key, &trimmed, "deleted");
+    let (json, text) = trim::answer(output, keyspace, key, &trimmed, "deleted");
+    let answered = output.answer(&json, &text);
     // Frees the space.
-    writer.close().await?;
+    store::tidy_up(&writer).await;
     answered
 }
 

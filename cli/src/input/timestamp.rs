@@ -99,8 +99,8 @@ fn parse_count(text: &str, nanoseconds: i128) -> Option<i64> {
 
 /// Whether what is written by the pattern can be read by it, so that not each line has to tell.
 fn reads_itself(pattern: &str) -> bool {
-    let now = Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
-    strtime::format(pattern, &now).is_ok_and(|written| parse_by(pattern, &written).is_some())
+    let epoch = Timestamp::UNIX_EPOCH.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    strtime::format(pattern, &epoch).is_ok_and(|written| parse_by(pattern, &written).is_some())
 }
 
 fn parse_by(pattern: &str, text: &str) -> Option<i64> {

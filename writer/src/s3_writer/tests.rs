@@ -471,9 +471,14 @@ async fn with_garbage() -> Bench {
 async fn a_sweep_may_take_longer_than_a_request() {
     let bench = with_garbage().await;
     let before = bench.clock.elapsed();
-    let sent = std::sync::atomic::AtomicUsize::new(0);
-    // Only each twelfth request gets through, which takes up to half a minute.
-    let lost = move |_: &Request| sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 12 != 11;
+    // Each request gets through when it is sent for the eighth time, which takes some twenty seconds.
+    let sent = std::sync::Mutex::new(std::collections::HashMap::new());
+    let lost = move |request: &Request| {
+        let mut sent = sent.lock().unwrap();
+        let times: &mut u32 = sent.entry(format!("{request:?}")).or_default();
+        *times += 1;
+        *times < 8
+    };
     bench.store.fail(usize::MAX, Fault::LoseRequest, lost);
     let report = bench.writer.sweep("ks", "key").await.unwrap();
     assert!(report.deleted >= 40, "{report:?}");

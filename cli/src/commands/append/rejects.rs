@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::failure::{Failure, Kind};
 use crate::input::{InputError, Rejected};
-use crate::output::{Output, message, write_json_line};
+use crate::output::{Output, harmless, write_json_line};
 
 /// What to do with a line that cannot be appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Rejects {
                 &mut err,
                 &json!({ "rejected": { "line": error.line, "reason": error.problem.to_string() } }),
             ),
-            false => writeln!(err, "rejected: {}", message(&error.to_string())),
+            false => writeln!(err, "rejected: {}", harmless(&error.to_string())),
         };
     }
 }
