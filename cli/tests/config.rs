@@ -182,6 +182,14 @@ fn mistakes_of_all_sections_and_of_grammar_are_named_at_once() {
 
 #[cfg(unix)]
 #[test]
+fn a_value_cannot_look_like_another_setting() {
+    let folder = TempDir::new().unwrap();
+    let path = write(&folder, "lines.ini", "[s3]\nbucket_name=b\nobject_prefix=a\nregion=${REGION}\n");
+    let said = klstore(&["config", "check", text(&path)], &[("REGION", "here\n  bucket_name  forged")]).succeeds();
+    assert!(said.text().contains("here\\n  bucket_name  forged"), "{}", said.text());
+}
+
+#[test]
 fn a_file_with_secrets_that_others_can_read_is_warned_of_on_stderr() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();

@@ -7,7 +7,7 @@ use klstore_config::{ConfigErrors, ConfigFile, Effective};
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Kind};
-use crate::output::Output;
+use crate::output::{Output, harmless};
 use crate::settings::{StoreArguments, invalid_file};
 use crate::store::variable;
 
@@ -41,7 +41,7 @@ pub fn run(command: Command, store: &StoreArguments, output: &Output) -> Result<
         "sections": sections.iter().map(|section| (section.name.clone(), section.json())).collect::<Map<_, _>>(),
         "warnings": warnings,
     });
-    output.answer(&json, &text(path, &sections, output))
+    output.answer(&json, &text(path, &sections))
 }
 
 /// A section as it is to be shown.
@@ -101,11 +101,9 @@ impl Shown {
         Value::Object(rows.collect())
     }
 
-    fn text(&self, output: &Output) -> String {
-        let shown = |value: &Option<String>| {
-            let value = value.as_deref().unwrap_or("-");
-            String::from_utf8_lossy(&output.shown(value.as_bytes())).into_owned()
-        };
+    fn text(&self) -> String {
+        // Also into a file: a value with a line end must not look like two settings.
+        let shown = |value: &Option<String>| harmless(value.as_deref().unwrap_or("-"));
         let rows: Vec<_> = self.rows.iter().map(|(name, value, line)| (name, shown(value), line)).collect();
         let name_width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
         let value_width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
@@ -118,8 +116,8 @@ impl Shown {
     }
 }
 
-fn text(path: &Path, sections: &[Shown], output: &Output) -> String {
+fn text(path: &Path, sections: &[Shown]) -> String {
     let mut parts = vec![format!("{} is right", path.display())];
-    parts.extend(sections.iter().map(|section| section.text(output)));
+    parts.extend(sections.iter().map(|section| section.text()));
     parts.join("\n\n")
 }
