@@ -137,12 +137,9 @@ impl S3StoreWriter {
                 return Err(WriterError::PartlySwept { list, freed: commits, cause });
             }
         };
-        Ok(SweepReport {
-            stubbed: commits.stubbed + objects.stubbed,
-            deleted: commits.deleted + objects.deleted,
-            freed_bytes: commits.freed_bytes + objects.freed_bytes,
-            unreadable: commits.unreadable.into_iter().chain(objects.unreadable).collect(),
-        })
+        let mut freed = commits;
+        freed.add(objects);
+        Ok(freed)
     }
 
     /// Ends well: waits for compactions under way, publishes what they prepared and waits until it is collected.
