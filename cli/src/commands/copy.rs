@@ -222,6 +222,7 @@ impl Copier<'_> {
                 value: item.value,
                 nonce: item.nonce,
                 timestamp: Some(item.timestamp),
+                source_offset: None,
             });
             let appended = self.writer.append_list(self.to_keyspace, key, insertions.collect()).await?.await?;
             if (appended.first_offset, appended.appended_count) != (Some(next), count) {
