@@ -129,6 +129,8 @@ pub enum Problem {
     TimestampCount { text: String },
     #[error("the timestamp {text} is not written as `{pattern}`")]
     TimestampPattern { text: String, pattern: String },
+    #[error("{0}")]
+    Refused(InvalidInsertion),
     #[error("the value has {bytes} bytes, {limit} at most: split it, or store it elsewhere and append its name")]
     ValueTooLarge { bytes: usize, limit: usize },
     #[error("the timestamp {timestamp} is more than a day ahead of this machine's clock ({now}): correct one of them")]
@@ -301,6 +303,7 @@ impl<R: BufRead, C: Fn() -> i64> InputReader<R, C> {
             InvalidInsertion::ValueTooLarge { bytes, limit, .. } => Problem::ValueTooLarge { bytes, limit },
             InvalidInsertion::LastNonce { .. } => Problem::Nonce { text: u128::MAX.to_string() },
             InvalidInsertion::FutureTimestamp { timestamp, now, .. } => Problem::FutureTimestamp { timestamp, now },
+            other => Problem::Refused(other),
         })
     }
 }

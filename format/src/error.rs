@@ -5,10 +5,10 @@ use thiserror::Error;
 /// A name that klstore refuses, before any request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// An empty keyspace or key.
+    /// An empty keyspace, key or source.
     #[error("the {what} is empty: give it at least one character")]
     Empty {
-        /// `keyspace` or `key`.
+        /// `keyspace`, `key` or `source`.
         what: &'static str,
     },
     /// A keyspace or key that is too long once escaped.
@@ -21,6 +21,16 @@ pub enum NameError {
         /// The name, cut to its first 64 characters.
         name: String,
         /// Bytes once escaped.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A source's name that is too long.
+    #[error("the source `{name}` has a name of {bytes} bytes, {limit} at most: use a shorter name")]
+    SourceTooLong {
+        /// The name, cut to its first 64 characters.
+        name: String,
+        /// Bytes of the name.
         bytes: usize,
         /// The limit.
         limit: usize,
@@ -128,6 +138,18 @@ pub enum FormatError {
     HiddenEtag {
         /// The object's full name.
         object: String,
+    },
+    /// A list that too many sources feed.
+    #[error(
+        "the list `{list}` would keep the offsets of {sources} sources, and a commit has room for {limit} (fewer with long names): feed it from fewer partitions, or use a list for each partition. Nothing of this append is in the list"
+    )]
+    TooManySources {
+        /// Keyspace and key.
+        list: String,
+        /// How many there would be.
+        sources: usize,
+        /// The limit.
+        limit: usize,
     },
     /// An index that has grown to the format's limits.
     #[error(

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::source::{Source, SourceOffset};
+
 /// One item of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Item {
@@ -32,18 +34,28 @@ pub struct Insertion {
     pub nonce: Option<u128>,
     /// Milliseconds since 1970; the writer's clock where it is `None`.
     pub timestamp: Option<i64>,
+    /// With its place in a source the item is appended exactly once, too, whatever other sources feed the list: one
+    /// below the source's next offset is dropped as a duplicate. Such an item has no nonce.
+    pub source_offset: Option<SourceOffset>,
 }
 
 impl Insertion {
     /// An insertion of `value` without nonce, at the writer's time.
     pub fn new(value: impl Into<Bytes>) -> Self {
-        Self { value: value.into(), nonce: None, timestamp: None }
+        Self { value: value.into(), ..Self::default() }
     }
 
     /// The same with a nonce.
     #[must_use]
     pub fn with_nonce(mut self, nonce: u128) -> Self {
         self.nonce = Some(nonce);
+        self
+    }
+
+    /// The same as the record of a source.
+    #[must_use]
+    pub fn with_source_offset(mut self, source: Source, offset: u64) -> Self {
+        self.source_offset = Some(SourceOffset { source, offset });
         self
     }
 

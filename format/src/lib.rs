@@ -16,8 +16,10 @@ pub mod limits;
 pub mod names;
 pub mod plan;
 pub mod rules;
+mod source;
 pub mod wire;
 
 pub use config::S3StoreConfig;
 pub use error::{CorruptObject, FormatError, InvalidContinuation, NameError};
 pub use item::{Insertion, Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats};
+pub use source::{Source, SourceOffset};

@@ -46,6 +46,12 @@ pub const MAX_SEGMENT_BYTES: u64 = 64 << 20;
 pub const MAX_KEYSPACE_OBJECT_BYTES: usize = 64 << 10;
 /// Bytes of a key or keyspace once escaped (file-backed servers stop there).
 pub const MAX_NAME_BYTES: usize = 255;
+/// Sources whose offsets a list keeps.
+pub const MAX_SOURCES: usize = 1_024;
+/// Bytes of a source's name: those of a Kafka topic are 249 at most.
+pub const MAX_SOURCE_NAME_BYTES: usize = 255;
+/// Bytes that all sources take in a commit's header: the rest is for its table and its directories.
+pub const MAX_SOURCES_BYTES: usize = 8 << 10;
 /// Bytes of an object prefix, its final `/` included: the longest object name then stays below S3's 1,024.
 pub const MAX_PREFIX_BYTES: usize = 384;
 /// Characters of a continuation token.

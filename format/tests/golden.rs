@@ -49,6 +49,11 @@ fn leaf() -> LeafPage {
     LeafPage::decode(&page, &list::name().hash(), reference.id).unwrap()
 }
 
+#[test]
+fn the_newest_commit_knows_its_sources() {
+    assert_eq!(*newest().0.sources, list::sources());
+}
+
 /// As a reader goes: the index's leaves, its open entries, the table's commits, the newest's own items.
 #[test]
 fn the_whole_list_is_read() {

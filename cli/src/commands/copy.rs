@@ -240,6 +240,7 @@ impl Copier<'_> {
                 value: item.value,
                 nonce: item.nonce,
                 timestamp: Some(item.timestamp),
+                source_offset: None,
             });
             let appended = match self.writer.append_list_at(self.to_keyspace, key, next, insertions.collect()).await {
                 Err(error) if matches!(error.cause(), WriterError::UnexpectedEnd { .. }) => return Ok(true),

@@ -47,7 +47,7 @@ impl Fields {
             Some(text) => Bytes::from(text.into_owned()),
             None => whole(),
         };
-        Ok((key, Insertion { value, nonce, timestamp }))
+        Ok((key, Insertion { value, nonce, timestamp, source_offset: None }))
     }
 
     /// From a line that holds one JSON object of any shape.

@@ -37,7 +37,7 @@ pub fn parse(line: &[u8], timestamps: &TimestampFormat) -> Result<(Option<String
     };
     let nonce = line.nonce.map(|raw| nonce(raw.get())).transpose()?;
     let timestamp = line.timestamp.map(|raw| timestamp(raw.get(), timestamps)).transpose()?;
-    Ok((line.key, Insertion { value, nonce, timestamp }))
+    Ok((line.key, Insertion { value, nonce, timestamp, source_offset: None }))
 }
 
 fn nonce(raw: &str) -> Result<u128, Problem> {

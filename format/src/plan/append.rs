@@ -11,13 +11,14 @@ use super::session::Session;
 use super::{Answer, Plan, Port, PutKind, Request, pages};
 use crate::error::FormatError;
 use crate::item::{Insertion, Item};
-use crate::limits::{MAX_RESTARTS, MAX_TABLE_ENTRIES};
+use crate::limits::{MAX_RESTARTS, MAX_SOURCES, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
 use crate::rules::{self, Rule};
 use crate::wire::block::{BlockOptions, plain_size};
 use crate::wire::commit::{CommitHeader, EncodedCommit, TableEntry, Totals, encode_commit};
 use crate::wire::identity::CommitIdentity;
 use crate::wire::run::Run;
+use crate::wire::sources::Sources;
 
 /// How an append ended.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub enum AppendOutcome {
 pub struct Appended {
     /// The offsets of what was appended; empty where everything was a duplicate.
     pub offsets: Range<u64>,
-    /// Items dropped because their nonce was below the list's next nonce.
+    /// Items dropped because their nonce was below the list's next nonce, or their offset below their source's.
     pub duplicates: u64,
     /// Earlier items that the session's retention took away with it.
     pub trimmed: u64,
@@ -97,15 +98,8 @@ impl Session {
                 continue;
             }
             // Rules 3 and 5: duplicates are judged by S, which only an acknowledgement or a Load has set.
-            let mut next_nonce = self.next_nonce();
-            insertions.retain(|insertion| match insertion.nonce {
-                Some(nonce) if nonce < next_nonce => false,
-                Some(nonce) => {
-                    next_nonce = nonce.saturating_add(1);
-                    true
-                }
-                None => true,
-            });
+            let (mut next_nonce, mut sources) = (self.next_nonce(), self.sources());
+            insertions.retain(|insertion| is_new(insertion, &mut next_nonce, &mut sources));
             let appended = |offsets: Range<u64>, trimmed| Appended {
                 duplicates: offered - (offsets.end - offsets.start),
                 offsets,
@@ -116,10 +110,14 @@ impl Session {
                 let end = self.next_offset();
                 return Ok((self, AppendOutcome::Appended(appended(end..end, 0))));
             }
+            if sources.are_too_many() {
+                let (list, sources) = (self.list.to_string(), sources.len());
+                return Err(FormatError::TooManySources { list, sources, limit: MAX_SOURCES });
+            }
             let items = number(&insertions, self.next_offset(), now);
             let start = self.newest.as_ref().map_or(0, |newest| newest.start);
             let begin = self.retained(port, &items, now).await;
-            let Some(attempt) = self.prepare(items, begin) else {
+            let Some(attempt) = self.prepare(items, begin, sources) else {
                 return Ok((self, AppendOutcome::AwaitsCompaction { insertions }));
             };
             let (run, trimmed) = (attempt.commit.header.run, attempt.commit.header.start.saturating_sub(start));
@@ -151,17 +149,17 @@ impl Session {
             if self.prepared.is_none() {
                 return Ok((self, false));
             }
-            let Some(attempt) = self.prepare(Vec::new(), None) else { return Ok((self, false)) };
+            let Some(attempt) = self.prepare(Vec::new(), None, self.sources()) else { return Ok((self, false)) };
             let committed = self.commit(&port, attempt).await?;
             Ok((self, committed))
         })
     }
 
     /// Builds the commit that follows S; `None` where table or header would be too large. `begin` says where the list
-    /// begins with it (rule 6), if not where it does with S.
-    pub(super) fn prepare(&mut self, items: Vec<Item>, begin: Option<Begin>) -> Option<Attempt> {
+    /// begins with it (rule 6), if not where it does with S; `sources` are those after it.
+    pub(super) fn prepare(&mut self, items: Vec<Item>, begin: Option<Begin>, sources: Arc<Sources>) -> Option<Attempt> {
         let put_id = self.next_put_id;
-        let header = self.successor(&items, put_id, begin)?;
+        let header = CommitHeader { sources, ..self.successor(&items, put_id, begin)? };
         // A small commit is compressed again when it is merged: until then by something fast.
         let fast = BlockOptions { codec: self.options.small_codec(), ..self.options.block };
         // The newest page is in a complete commit's own items as well, and a scan would read a carry in vain.
@@ -177,7 +175,7 @@ impl Session {
         Some(Attempt { commit, items, publishes: self.prepared.is_some() })
     }
 
-    /// The header of the commit that follows S, without blocks and carry; `None` where its table would be too long.
+    /// The header of the commit that follows S, without blocks, carry and sources; `None` where its table would be too long.
     fn successor(&self, items: &[Item], put_id: u64, begin: Option<Begin>) -> Option<CommitHeader> {
         let previous = self.newest.as_deref();
         let first = self.next_offset();
@@ -224,6 +222,7 @@ impl Session {
             totals,
             before,
             table,
+            sources: Arc::default(),
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),
             sections: Vec::new(),
@@ -352,6 +351,23 @@ async fn put_until_definite(port: &Port, name: String, body: Bytes) -> bool {
             _ => {}
         }
     }
+}
+
+/// Whether an insertion is not in the list yet, by its nonce or its place in its source; those of the next one are set.
+fn is_new(insertion: &Insertion, next_nonce: &mut u128, sources: &mut Arc<Sources>) -> bool {
+    if let Some(nonce) = insertion.nonce {
+        if nonce < *next_nonce {
+            return false;
+        }
+        *next_nonce = nonce.saturating_add(1);
+    }
+    if let Some(record) = &insertion.source_offset {
+        if record.offset < sources.next_offset(&record.source) {
+            return false;
+        }
+        Arc::make_mut(sources).advance(record);
+    }
+    true
 }
 
 /// Gives insertions their offsets, and `now` where they have no timestamp.

@@ -27,6 +27,20 @@ pub enum InvalidInsertion {
         /// Position in the batch, from 0.
         index: usize,
     },
+    /// A record's offset 2^64-1, after which no other could follow.
+    #[error("insertion {index} has the offset 2^64-1 of its source, which is refused as nothing could follow it")]
+    LastSourceOffset {
+        /// Position in the batch, from 0.
+        index: usize,
+    },
+    /// Two numbers that each decide whether the item is in the list already.
+    #[error(
+        "insertion {index} has a nonce and a place in a source: only one of them can say whether it is in the list"
+    )]
+    NonceAndSource {
+        /// Position in the batch, from 0.
+        index: usize,
+    },
     /// A timestamp far in the future, which would spoil every later search by time.
     #[error(
         "the timestamp {timestamp} of insertion {index} is more than {limit} ms ahead of the writer's clock ({now}): correct it, or raise max_future_skew"
@@ -59,6 +73,14 @@ pub fn validate(
         }
         if insertion.nonce == Some(u128::MAX) {
             return Err(InvalidInsertion::LastNonce { index });
+        }
+        if let Some(record) = &insertion.source_offset {
+            if record.offset == u64::MAX {
+                return Err(InvalidInsertion::LastSourceOffset { index });
+            }
+            if insertion.nonce.is_some() {
+                return Err(InvalidInsertion::NonceAndSource { index });
+            }
         }
         let (Some(limit), Some(timestamp)) = (max_future_skew_millis, insertion.timestamp) else { continue };
         if timestamp > now.saturating_add_unsigned(limit) {
@@ -98,6 +120,7 @@ pub fn insertion_size(insertion: &Insertion) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Source;
     use bytes::Bytes;
 
     fn check_split(sizes: &[usize], expected: &[usize]) {
@@ -123,6 +146,10 @@ mod tests {
         };
         check(Insertion::new("x").with_nonce(u128::MAX - 1).with_timestamp(1_010), Ok(()));
         check(Insertion::new("x").with_nonce(u128::MAX), Err(InvalidInsertion::LastNonce { index: 1 }));
+        let from = |offset| Insertion::new("x").with_source_offset(Source::new("topic", 0).unwrap(), offset);
+        check(from(u64::MAX - 1), Ok(()));
+        check(from(u64::MAX), Err(InvalidInsertion::LastSourceOffset { index: 1 }));
+        check(from(7).with_nonce(7), Err(InvalidInsertion::NonceAndSource { index: 1 }));
         let future = InvalidInsertion::FutureTimestamp { index: 1, timestamp: 1_011, now: 1_000, limit: 10 };
         check(Insertion::new("x").with_timestamp(1_011), Err(future));
         let (bytes, limit) = (MAX_VALUE_BYTES + 1, MAX_VALUE_BYTES);

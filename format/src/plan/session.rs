@@ -25,6 +25,7 @@ use crate::wire::compression::Codec;
 use crate::wire::head::HeadPage;
 use crate::wire::identity::SessionId;
 use crate::wire::leaf::LeafPage;
+use crate::wire::sources::Sources;
 
 /// How many small commits are worth a compaction when the list has gone idle: three PUTs are then shared by as many
 /// appends (DESIGN names no number; below it an idle list would cost more than it was written with).
@@ -166,6 +167,11 @@ impl Session {
     /// The lowest nonce that is still taken.
     pub fn next_nonce(&self) -> u128 {
         self.newest.as_ref().map_or(0, |newest| newest.next_nonce())
+    }
+
+    /// How far each source has been appended.
+    pub fn sources(&self) -> Arc<Sources> {
+        self.newest.as_ref().map_or_else(Arc::default, |newest| newest.sources.clone())
     }
 
     /// S, the commit that the session builds on; `None` where the list is empty.

@@ -112,7 +112,7 @@ impl Session {
             }
             let mut trimmed = Trimmed { start, items: 0, conflicts };
             if !done {
-                let Some(attempt) = self.prepare(Vec::new(), Some(begin)) else {
+                let Some(attempt) = self.prepare(Vec::new(), Some(begin), self.sources()) else {
                     return Ok((self, TrimOutcome::AwaitsCompaction));
                 };
                 if !self.commit(port, attempt).await? {

@@ -9,7 +9,9 @@ use super::compression::Codec;
 use super::head::{IndexEntry, Source};
 use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId};
 use super::run::Run;
+use super::sources::Sources;
 use crate::item::Item;
+use crate::source;
 
 pub fn list() -> ListHash {
     ListHash::of("flights", "N14228")
@@ -87,6 +89,16 @@ pub fn identity(seq: u64) -> impl Strategy<Value = CommitIdentity> {
 
 pub fn object_id() -> impl Strategy<Value = ObjectId> {
     (prop_oneof![0..1u64 << 20, any::<u64>()], any::<u128>()).prop_map(|(x, id)| ObjectId { x, id })
+}
+
+/// Sources of a list, of which several may be partitions of one topic.
+pub fn sources() -> impl Strategy<Value = Sources> {
+    let source = ("[a-c.]{1,3}", prop_oneof![0..4_u32, any::<u32>()]);
+    prop::collection::vec((source, any::<u64>()), 0..30).prop_map(|all| {
+        let named =
+            |((name, partition), next): ((String, u32), u64)| (source::Source::new(name, partition).unwrap(), next);
+        Sources::of(all.into_iter().map(named))
+    })
 }
 
 /// Runs that follow one another from `before` on.

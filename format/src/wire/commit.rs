@@ -9,6 +9,9 @@
 //! | 3 | carried items: run and block directory | where some are carried |
 //! | 4 | manifest: C, start, totals, index | always |
 //! | 5 | table of the commits in [C, seq) | where there are some |
+//! | 6 | [sources](super::sources) and their next offsets | where some have fed the list |
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -23,6 +26,7 @@ use super::directory::{read_directory, shift, stored_bytes, write_directory};
 use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId};
 use super::preamble::{Header, HeaderWriter, Kind};
 use super::run::Run;
+use super::sources::Sources;
 use crate::item::Item;
 use crate::limits::{MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_PAGE_BYTES, MAX_TABLE_ENTRIES};
 
@@ -31,6 +35,7 @@ const OWN: u16 = 2;
 const CARRIED: u16 = 3;
 const MANIFEST: u16 = 4;
 const TABLE: u16 = 5;
+const SOURCES: u16 = 6;
 
 const HANDOVER: u8 = 1;
 const COMPLETE: u8 = 2;
@@ -96,6 +101,8 @@ pub struct CommitHeader {
     pub before: Run,
     /// The commits in [C, seq).
     pub table: Vec<TableEntry>,
+    /// How far each source has been appended, its own items included.
+    pub sources: Arc<Sources>,
     /// Its own blocks.
     pub own_blocks: Vec<BlockEntry>,
     /// The carried blocks, after the own ones.
@@ -186,6 +193,9 @@ impl CommitHeader {
         if !self.table.is_empty() {
             header.section(TABLE, |out| write_table(&self.before, &self.table, out));
         }
+        if !self.sources.is_empty() {
+            header.section(SOURCES, |out| self.sources.write(out));
+        }
         header.sections(&self.sections);
         header.finish()
     }
@@ -227,6 +237,7 @@ impl CommitHeader {
             Some(section) => read_table(manifest.covered, commit.seq, section)?,
             None => (before_own, Vec::new()),
         };
+        let sources = header.take(SOURCES).map_or_else(|| Ok(Sources::default()), Sources::read)?;
         let read = Self {
             list: *list,
             commit,
@@ -238,6 +249,7 @@ impl CommitHeader {
             totals: manifest.totals,
             before,
             table,
+            sources: Arc::new(sources),
             own_blocks,
             carried_blocks,
             sections: header.finish()?,

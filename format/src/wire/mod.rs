@@ -22,6 +22,7 @@ pub mod preamble;
 pub mod run;
 pub mod segment;
 mod session_table;
+pub mod sources;
 pub mod token;
 
 use crate::error::{CorruptObject, FormatError};

@@ -7,15 +7,15 @@
 //! | 2 | B, handover | complete in itself; Zstandard; some nonces, timestamps at the ends of their range |
 //! | 3 | B | one item |
 //! | 4 | B | no items: publishes the index of commits 0 to 2, carries on |
-//! | 5 | B | the newest |
+//! | 5 | B | the newest; fed by three partitions |
 //!
 //! The index has a leaf with one entry (the segment of commits 0 and 1) and a ledger page with one handover: a writer
 //! would keep so few in the head page, readers take either.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use klstore_format::Item;
 use klstore_format::IterationOrder::{Backwards, Forwards};
 use klstore_format::names::{KeyspaceName, ListName, Prefix};
 use klstore_format::wire::block::BlockOptions;
@@ -29,7 +29,9 @@ use klstore_format::wire::leaf::LeafPage;
 use klstore_format::wire::ledger::{Handover, LedgerPage, LedgerReference};
 use klstore_format::wire::run::Run;
 use klstore_format::wire::segment::encode_segment;
+use klstore_format::wire::sources::Sources;
 use klstore_format::wire::token::{NewestCommit, Place, Token};
+use klstore_format::{Item, SourceOffset};
 
 pub const SESSION_A: SessionId = SessionId(0xa0a1a2a3_a4a5a6a7_a8a9aaab_acadaeaf);
 pub const SESSION_B: SessionId = SessionId(0xb0b1b2b3_b4b5b6b7_b8b9babb_bcbdbebf);
@@ -71,6 +73,15 @@ pub fn items() -> Vec<Item> {
     add(1_357_300_000_001, None, b"one more");
     add(i64::MAX, Some(u128::MAX - 1), b"last");
     items
+}
+
+/// How far the newest commit has partitions of two topics.
+pub fn sources() -> Sources {
+    let mut sources = Sources::default();
+    for (name, partition, offset) in [("gates", 0, 6), ("gates", 130, 0), ("inbound", 1, 299)] {
+        sources.advance(&SourceOffset { source: klstore_format::Source::new(name, partition).unwrap(), offset });
+    }
+    sources
 }
 
 /// Every object by its name, and the tokens. Takes the stored bytes of the Zstandard commit where there are some.
@@ -186,6 +197,7 @@ impl Writer {
             },
             before,
             table,
+            sources: Arc::new(if seq == 5 { sources() } else { Sources::default() }),
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),
             sections: Vec::new(),

@@ -92,7 +92,7 @@ def read_header(data, kind, list_hash):
         section = cursor.fixed(2)
         check(section > max(sections, default=-1), "sections out of order")
         sections[section] = Cursor(cursor.bytes(cursor.varint()))
-        check(section >= 1 << 15 or section <= 5, "an unknown required section")
+        check(section >= 1 << 15 or section <= 6, "an unknown required section")
     return length, sections
 
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use klstore_format::Insertion;
 use klstore_format::plan::{
     AppendOutcome, Appended, Compaction, Plan, Session, SessionOptions, TrimOutcome, TrimTo, collect, sweep_commits,
     sweep_objects,
 };
 use klstore_format::wire::identity::SessionId;
+use klstore_format::{Insertion, Source};
 use rand::RngExt;
 
 use super::Explorer;
@@ -25,9 +25,20 @@ pub(super) struct Writer {
     compacting: bool,
     /// Counts the sessions: a compaction of an earlier one is not accepted.
     generation: u64,
-    numbered: bool,
+    numbers: Numbers,
     /// Given up with its outcome unknown: appended again where it has nonces.
     again: Option<Vec<Insertion>>,
+}
+
+/// What says of a writer's items whether they are in the list already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    None,
+    Nonces,
+    /// Offsets of this partition, which several writers may read.
+    Source {
+        partition: u32,
+    },
 }
 
 impl Writer {
@@ -40,7 +51,11 @@ impl Writer {
             busy: false,
             compacting: false,
             generation: 0,
-            numbered: percent(random, 50),
+            numbers: match random.random_range(0..5) {
+                0 | 1 => Numbers::None,
+                2 | 3 => Numbers::Nonces,
+                _ => Numbers::Source { partition: random.random_range(0..2) },
+            },
             again: None,
         }
     }
@@ -96,8 +111,15 @@ impl Explorer {
         let insertions = (0..self.random.random_range(1..4)).map(|_| {
             let id = self.draw();
             let insertion = Insertion::new(format!("{id:x}")).with_timestamp(NOW + self.random.random_range(-50..50));
-            // Ids rise, so they are nonces too.
-            if self.writers[writer].numbered { insertion.with_nonce(id) } else { insertion }
+            // Ids rise, so they are nonces and offsets too.
+            match self.writers[writer].numbers {
+                Numbers::None => insertion,
+                Numbers::Nonces => insertion.with_nonce(id),
+                Numbers::Source { partition } => {
+                    let source = Source::new("topic", partition).expect("a short name");
+                    insertion.with_source_offset(source, u64::try_from(id).expect("ids are counted"))
+                }
+            }
         });
         insertions.collect()
     }
@@ -227,7 +249,7 @@ impl Explorer {
             return;
         };
         if let Purpose::Append { insertions, .. } = purpose
-            && writer.numbered
+            && writer.numbers != Numbers::None
         {
             writer.again = Some(insertions.clone());
         }
@@ -252,8 +274,9 @@ impl Explorer {
         if !all_there || appended.duplicates + items.len() as u64 != insertions.len() as u64 {
             return Err(format!("acknowledged {insertions:?} as {appended:?}, where the list has {items:?}"));
         }
-        if appended.duplicates > 0 && insertions.iter().any(|insertion| insertion.nonce.is_none()) {
-            return Err(format!("dropped an item without nonce: {insertions:?}"));
+        let has_no_number = |insertion: &Insertion| insertion.nonce.is_none() && insertion.source_offset.is_none();
+        if appended.duplicates > 0 && insertions.iter().any(has_no_number) {
+            return Err(format!("dropped an item without number: {insertions:?}"));
         }
         Ok(())
     }

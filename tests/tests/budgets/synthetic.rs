@@ -1,6 +1,7 @@
 //! A list of a million segments: all pages of its index, and those of the segments that a test reads.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use klstore_format::limits::MAX_LEAF_ENTRIES;
@@ -81,6 +82,7 @@ impl Million {
             },
             before: Run::empty(first, timestamp(first - 1), nonce(first - 1) + 1),
             table: Vec::new(),
+            sources: Arc::default(),
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),
             sections: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -218,6 +219,7 @@ impl Million {
             totals: Totals::EMPTY,
             before: self.before(end),
             table: vec![entry],
+            sources: Arc::default(),
             own_blocks: Vec::new(),
             carried_blocks: Vec::new(),
             sections: Vec::new(),

@@ -1,5 +1,7 @@
 //! Lists of any layout in a [`TestStore`], built by hand with the encoders, and the plain vector that they must equal.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use crate::item::{Item, ItemFilter, IterationOrder};
@@ -181,6 +183,7 @@ fn header(seq: u64, generation: u64, before: Run, own: &[Item]) -> CommitHeader 
         totals: Totals::EMPTY,
         before: before.after(),
         table: Vec::new(),
+        sources: Arc::default(),
         own_blocks: Vec::new(),
         carried_blocks: Vec::new(),
         sections: Vec::new(),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::wire::arbitrary::{
-    self, changes, forged, identity, items, list, no_damage_is_believed, object_id, options, runs, sealed,
+    self, changes, forged, identity, items, list, no_damage_is_believed, object_id, options, runs, sealed, sources,
 };
 use crate::wire::block::decode_blocks;
 use crate::wire::compression::Codec;
@@ -57,10 +57,11 @@ fn sample() -> impl Strategy<Value = Sample> {
             });
             let seq = covered + table.len() as u64;
             let own = items(before, 0..60);
-            let parts = (identity(seq), own, carried, options(), prop::option::of(object_id()), any::<u64>());
+            let parts =
+                (identity(seq), own, carried, options(), prop::option::of(object_id()), (any::<u64>(), sources()));
             (Just((state, covered, before, table)), parts)
         })
-        .prop_map(|((state, covered, before, table), (commit, own, carried, options, index, start))| {
+        .prop_map(|((state, covered, before, table), (commit, own, carried, options, index, (start, sources)))| {
             let mut run = before;
             own.iter().for_each(|item| run.push(item));
             let totals = Totals {
@@ -79,6 +80,7 @@ fn sample() -> impl Strategy<Value = Sample> {
                 totals,
                 before: state,
                 table,
+                sources: Arc::new(sources),
                 own_blocks: Vec::new(),
                 carried_blocks: Vec::new(),
                 sections: vec![Section { kind: 0x8007, bytes: Bytes::from_static(b"not yet known") }],
@@ -162,6 +164,7 @@ fn small(seq: u64, table: Vec<TableEntry>) -> Sample {
         totals: Totals { value_bytes: 1, min_timestamp: 5, max_timestamp: 5 },
         before: Run::empty(0, i64::MIN, 0),
         table,
+        sources: Arc::default(),
         own_blocks: Vec::new(),
         carried_blocks: Vec::new(),
         sections: Vec::new(),
