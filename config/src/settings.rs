@@ -220,7 +220,7 @@ fn choice_name(choice: &impl Serialize) -> Option<String> {
 }
 
 /// The known name that is most like `name`.
-pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name.to_ascii_lowercase(), known);
     known.into_iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or_default().to_owned()
 }
