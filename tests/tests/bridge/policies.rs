@@ -1,0 +1,71 @@
+//! What is refused, and what becomes of records that cannot go where they should.
+
+use klstore_tests::embedded;
+
+use super::scene::{KEYSPACE, Scene};
+
+const KEYED: (&str, &str) = ("key_parser=\"RecordPartition\"", "key_parser=\"RecordKey\"");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_partitions_into_one_list_are_refused() {
+    let Some(scene) = Scene::start("fan-in", 2).await else { return };
+    let keyed = scene.config("").replace(KEYED.0, KEYED.1);
+    let (code, said) = scene.try_until_end(&keyed).await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("topic fan-in has 2 partitions") && said.contains("key_affinity=asserted"), "{said}");
+
+    // Vouched for, and true of the records.
+    let asserted = format!("{keyed}key_affinity=asserted\n");
+    let record =
+        |partition, key: &'static str, value: &'static str| (partition, Some(key.as_bytes()), Some(value.as_bytes()));
+    scene.broker.produce(&scene.topic, [record(0, "a", "1"), record(1, "b", "2"), record(0, "a", "3")]).unwrap();
+    scene.run_until_end(&asserted).await;
+    assert_eq!(embedded::values(&scene.items(KEYSPACE, "a").await), ["1", "3"]);
+
+    // Vouched for, and not true: it stops before the record would be taken for a duplicate.
+    scene.broker.produce(&scene.topic, [record(0, "a", "4"), record(1, "a", "5")]).unwrap();
+    let (code, said) = scene.try_until_end(&asserted).await;
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("of a list that partition"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_parsed_follow_the_policy() {
+    let Some(scene) = Scene::start("poison", 1).await else { return };
+    scene.broker.create_topic("dead", 1).await.unwrap();
+    let (good, bad) = (Some(&b"k"[..]), Some(&[0xff][..]));
+    let values: [&[u8]; 3] = [b"first", b"poison", b"last"];
+    let records = [(0, good, Some(values[0])), (0, bad, Some(values[1])), (0, good, None), (0, good, Some(values[2]))];
+    scene.broker.produce(&scene.topic, records).unwrap();
+    let config = |lines: &str| scene.config(lines).replace(KEYED.0, KEYED.1);
+
+    let (code, said) = scene.try_until_end(&config("")).await;
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("the key of the record at topic poison, partition 0, offset 1 is not UTF-8"), "{said}");
+    assert!(!said.contains("first"), "no record is in the log: {said}");
+    // What came before it is durable and committed, and it is the next.
+    assert_eq!(scene.committed()[&0], 1);
+
+    scene.run_until_end(&config("on_poison=dlq\ndead_letters=Keyspace(dead)\non_tombstone=skip")).await;
+    assert_eq!(embedded::values(&scene.items(KEYSPACE, "k").await), ["first", "last"]);
+    let letters = scene.items("dead", "poison.0").await;
+    let letter: serde_json::Value = serde_json::from_slice(&letters[0].value).unwrap();
+    assert_eq!((letters.len(), &letter["value"], &letter["offset"]), (1, &"poison".into(), &1.into()));
+    assert_eq!(letter["key"]["base64"], "/w==");
+    assert_eq!(scene.committed()[&0], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_created_again_is_refused() {
+    let Some(scene) = Scene::start("again", 1).await else { return };
+    scene.produce(0..100);
+    scene.run_until_end(&scene.config("")).await;
+    scene.broker.delete_topic("again").await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    scene.broker.create_topic("again", 1).await.unwrap();
+    scene.produce(0..50);
+    let (code, said) = scene.try_until_end(&scene.config("")).await;
+    assert_eq!(code, Some(7), "{said}");
+    assert!(said.contains("bump-epoch"), "{said}");
+    scene.check(100).await;
+}
