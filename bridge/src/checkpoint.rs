@@ -7,7 +7,7 @@ use std::str::FromStr;
 ///
 /// ```
 /// use klstore_bridge::checkpoint::Checkpoint;
-/// let checkpoint = Checkpoint { epoch: 2, partitions: Some(16) };
+/// let checkpoint = Checkpoint { epoch: 2, partitions: Some(16), is_refused: false };
 /// assert_eq!(checkpoint.to_string(), "klstore epoch=2 partitions=16");
 /// assert_eq!(checkpoint.to_string().parse(), Ok(checkpoint));
 /// // Another consumer's commit.
@@ -19,6 +19,8 @@ pub struct Checkpoint {
     pub epoch: u64,
     /// Partitions of the topic at that time.
     pub partitions: Option<u32>,
+    /// Its records look like those of another topic of this name: nobody goes on before an operator has looked.
+    pub is_refused: bool,
 }
 
 /// Metadata that begins as the bridge's, and is not.
@@ -36,7 +38,10 @@ impl Checkpoint {
 impl fmt::Display for Checkpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "klstore epoch={}", self.epoch)?;
-        self.partitions.map_or(Ok(()), |partitions| write!(formatter, " partitions={partitions}"))
+        if let Some(partitions) = self.partitions {
+            write!(formatter, " partitions={partitions}")?;
+        }
+        formatter.write_str(if self.is_refused { " refused=1" } else { "" })
     }
 }
 
@@ -51,6 +56,7 @@ impl FromStr for Checkpoint {
             match part.split_once('=') {
                 Some(("epoch", epoch)) => checkpoint.epoch = epoch.parse().map_err(|_| unknown())?,
                 Some(("partitions", count)) => checkpoint.partitions = Some(count.parse().map_err(|_| unknown())?),
+                Some(("refused", "1")) => checkpoint.is_refused = true,
                 _ => return Err(unknown()),
             }
         }
@@ -64,7 +70,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        assert_eq!("klstore epoch=3".parse(), Ok(Checkpoint { epoch: 3, partitions: None }));
+        assert_eq!("klstore epoch=3".parse(), Ok(Checkpoint { epoch: 3, ..Checkpoint::default() }));
+        let refused = Checkpoint { is_refused: true, ..Checkpoint::default() };
+        assert_eq!(refused.to_string().parse(), Ok(refused));
         assert_eq!("somebody else's".parse(), Ok(Checkpoint::default()));
         for text in ["klstore ", "klstore epoch=x", "klstore epoch=1 more=2", "klstore epoch=1 partitions=-1"] {
             assert!(text.parse::<Checkpoint>().is_err(), "{text}");
@@ -73,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_later_epoch_is_above_all_offsets_of_the_one_before() {
-        let (first, second) = (Checkpoint::default(), Checkpoint { epoch: 1, partitions: None });
+        let (first, second) = (Checkpoint::default(), Checkpoint { epoch: 1, ..Checkpoint::default() });
         assert_eq!(first.nonce(17), 17);
         assert!(first.nonce(u64::MAX) < second.nonce(0));
     }

@@ -19,7 +19,7 @@ pub enum BridgeError {
     Configuration(#[from] ConfigErrors),
     /// Fix the store's settings.
     #[error(transparent)]
-    Store(WriterError),
+    Store(Box<WriterError>),
     /// Choose other parsers, as the message says.
     #[error(transparent)]
     Affinity(#[from] AffinityError),
@@ -64,10 +64,10 @@ pub enum BridgeError {
     },
     /// The group has committed nothing, and its lists hold records.
     #[error(
-        "{at}: the group has committed nothing of this partition, yet the list that a record goes to has its nonce or a \
+        "{at}: the group had committed nothing of this partition, yet the list that a record goes to had its nonce or a \
          later one already, and would drop it as a duplicate: the topic was deleted and created again, the group's \
-         offsets have expired, or another group feeds the same lists. For a topic that was created again run \
-         `klstore-bridge bump-epoch`"
+         offsets have expired, or another group feeds the same lists. Nothing more is taken from the partition until \
+         `klstore-bridge bump-epoch` was run: right for a topic that was created again; else its records come once more"
     )]
     UnexpectedDuplicate {
         /// The chunk's partition, and the first of its records.
@@ -125,6 +125,10 @@ impl BridgeError {
             | Self::Checkpoint(_)
             | Self::PartitionsChanged { .. } => 7,
         }
+    }
+
+    pub(crate) fn store(cause: WriterError) -> Self {
+        Self::Store(Box::new(cause))
     }
 
     pub(crate) fn kafka(doing: impl Into<String>) -> impl FnOnce(KafkaError) -> Self {

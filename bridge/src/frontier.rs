@@ -110,6 +110,11 @@ impl Frontier {
         self.committed = Some(offset);
     }
 
+    /// Has what is settled committed again, with what is kept beside it.
+    pub fn commit_again(&mut self) {
+        self.committed = None;
+    }
+
     /// Forgets what is under way: it will be read again, from what is settled on.
     pub fn rewind(&mut self) -> i64 {
         self.next = self.settled();

@@ -7,9 +7,13 @@ pub mod backpressure;
 pub mod checkpoint;
 pub mod command;
 mod consumer;
+pub mod dry_run;
 pub mod envelope;
 pub mod error;
 pub mod frontier;
+pub mod health;
+pub mod monitor;
+pub mod operate;
 pub mod parser;
 mod pipeline;
 pub mod record;
@@ -18,3 +22,4 @@ pub mod settings;
 
 pub use consumer::{KafkaConsumerBridge, StopHandle, Summary};
 pub use error::BridgeError;
+pub use health::Health;

@@ -87,9 +87,9 @@ impl PipelineFactory {
     /// A new writer, which knows nothing of any list. Blocks; not to be called on the runtime.
     pub(crate) fn start(&self) -> Result<Pipeline, BridgeError> {
         let config = &self.config;
-        let writer = self.runtime.block_on(S3StoreWriter::new(config.s3.clone())).map_err(BridgeError::Store)?;
+        let writer = self.runtime.block_on(S3StoreWriter::new(config.s3.clone())).map_err(BridgeError::store)?;
         let batching = BatchingStoreWriter::builder(writer, config.batcher.clone()).runtime(self.runtime.clone());
-        let writer = batching.build().map_err(BridgeError::Store)?;
+        let writer = batching.build().map_err(BridgeError::store)?;
         let letters = match &config.parser.dead_letters {
             Some(DeadLetters::Topic(topic)) => Some(LetterProducer::new(config, topic)?),
             _ => None,

@@ -46,7 +46,7 @@ pub enum Poison {
         at: Coordinates,
         /// Why.
         #[source]
-        cause: WriterError,
+        cause: Box<WriterError>,
     },
     /// Another partition has fed its list.
     #[error(
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn routed(settings: &ParserSettings, record: &Record<'_>) -> Result<Route, String> {
-        let checkpoint = Checkpoint { epoch: 1, partitions: None };
+        let checkpoint = Checkpoint { epoch: 1, ..Checkpoint::default() };
         route(settings, checkpoint, record, Bytes::copy_from_slice).map_err(|poison| poison.to_string())
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use klstore_writer::Insertion;
 
 use super::state::State;
+use crate::checkpoint::Checkpoint;
 use crate::pipeline::{Job, Source, Work};
 
 /// What an item and a call are taken to need in memory beside values and names.
@@ -43,6 +44,7 @@ pub(super) struct Origin<'a> {
     pub(super) partition: i32,
     pub(super) assignment: u64,
     pub(super) offset: i64,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl Chunk {

@@ -6,4 +6,6 @@ mod poll;
 mod positions;
 mod state;
 
+pub(crate) use positions::partition_counts;
+
 pub use poll::{KafkaConsumerBridge, StopHandle, Summary};

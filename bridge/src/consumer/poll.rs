@@ -20,6 +20,7 @@ use super::state::State;
 use crate::affinity::Affinity;
 use crate::backpressure::Change;
 use crate::error::BridgeError;
+use crate::health::Health;
 use crate::pipeline::PipelineFactory;
 use crate::record::{Header, Record};
 use crate::route::{Poison, Route, dead_letter, route};
@@ -54,6 +55,7 @@ pub struct KafkaConsumerBridge {
     config: Arc<BridgeConfig>,
     runtime: Handle,
     stop: StopHandle,
+    health: Health,
     until_end: bool,
 }
 
@@ -86,7 +88,8 @@ pub struct Summary {
 impl KafkaConsumerBridge {
     /// A bridge whose I/O runs on `runtime`. Nothing is sent yet.
     pub fn new(config: BridgeConfig, runtime: Handle) -> Self {
-        Self { config: Arc::new(config), runtime, stop: StopHandle::default(), until_end: false }
+        let (stop, health) = (StopHandle::default(), Health::default());
+        Self { config: Arc::new(config), runtime, stop, health, until_end: false }
     }
 
     /// Ends by itself once all that is in the partitions when they are assigned is durable and committed.
@@ -99,6 +102,11 @@ impl KafkaConsumerBridge {
     /// For ending it from elsewhere.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// How it does.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Consumes until it is stopped, on this thread, which must not be one of the runtime's. What was taken is then
@@ -119,6 +127,7 @@ impl KafkaConsumerBridge {
             summary: Summary::default(),
             config: self.config,
             stop: self.stop,
+            health: self.health,
             until_end: self.until_end,
             affinity,
             reads_headers,
@@ -152,6 +161,7 @@ impl KafkaConsumerBridge {
 struct PollLoop {
     config: Arc<BridgeConfig>,
     stop: StopHandle,
+    health: Health,
     until_end: bool,
     affinity: Affinity,
     reads_headers: bool,
@@ -181,6 +191,8 @@ impl PollLoop {
             let change = state.backpressure.change();
             metrics::gauge!("klstore_bridge_buffered_bytes").set(state.backpressure.used() as f64);
             let rewind = std::mem::take(&mut state.rewind);
+            let waiting = state.oldest_since().map_or(Duration::ZERO, |since| state.now().saturating_sub(since));
+            self.health.polled(state.was_assigned, waiting);
             drop(state);
             if let Some(change) = change {
                 self.pause_or_resume(change);
@@ -263,6 +275,8 @@ impl PollLoop {
         for (topic, partitions) in &mut state.partitions {
             for (number, partition) in partitions {
                 let offset = Offset::Offset(partition.frontier.rewind());
+                // What is read again may be in the lists.
+                partition.is_fresh = false;
                 list.add_partition_offset(topic, *number, offset).map_err(BridgeError::kafka("reading again"))?;
             }
         }
@@ -352,11 +366,11 @@ impl RecordTaker<'_> {
     ) -> Result<(), BridgeError> {
         let (topic, number, offset) = (message.topic(), message.partition(), message.offset());
         let Some(partition) = state.partition(topic, number) else { return Ok(()) };
-        let origin = Origin { topic, partition: number, assignment: partition.assignment, offset };
+        let (assignment, checkpoint) = (partition.assignment, partition.checkpoint);
+        let origin = Origin { topic, partition: number, assignment, offset, checkpoint };
         if !partition.frontier.is_new(offset) || chunk.has(&origin) {
             return Ok(());
         }
-        let checkpoint = partition.checkpoint;
         let headers: Vec<Header<'_>> = match message.headers().filter(|_| self.reads_headers) {
             Some(headers) => headers.iter().map(|header| (header.key, header.value)).collect(),
             None => Vec::new(),
@@ -410,7 +424,7 @@ impl RecordTaker<'_> {
         } else {
             state.pipeline.writer.check(&list.0, &list.1, one)
         };
-        checked.map_err(|cause| Poison::NotAppendable { at: record.coordinates(), cause })?;
+        checked.map_err(|cause| Poison::NotAppendable { at: record.coordinates(), cause: Box::new(cause) })?;
         if self.affinity == Affinity::Asserted
             && let Some(other) = state.sources.other(origin.topic, &list.0, &list.1, origin.partition)
         {
@@ -439,7 +453,7 @@ impl RecordTaker<'_> {
                 summary.dead_letter_count += 1;
                 let letter: Bytes = dead_letter(record, &poison);
                 let mut insertion = Insertion::new(letter);
-                insertion.nonce = u128::try_from(record.offset).ok();
+                insertion.nonce = u64::try_from(record.offset).ok().map(|offset| origin.checkpoint.nonce(offset));
                 let list = (keyspace.clone(), format!("{}.{}", record.topic, record.partition));
                 chunk.append(origin, list, insertion);
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -12,7 +12,7 @@ use crate::affinity::{self, Affinity};
 use crate::checkpoint::Checkpoint;
 use crate::error::BridgeError;
 use crate::record::Coordinates;
-use crate::settings::{BridgeConfig, StartAt};
+use crate::settings::{BridgeConfig, StartAt, Topics};
 
 /// How long one request may take, and how often it is made.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,9 +76,12 @@ pub(super) fn positions(
         let at_time = at_times.as_ref().and_then(|times| times.find_partition(&topic, partition)?.offset().to_raw());
         let offsets = Offsets { committed, low, high, at_time: at_time.filter(|offset| *offset >= 0) };
         let at = Coordinates { topic: topic.clone(), partition, offset: committed.unwrap_or(-1) };
+        let mut checkpoint: Checkpoint = entry.metadata().parse()?;
+        if checkpoint.is_refused {
+            return Err(BridgeError::UnexpectedDuplicate { at });
+        }
         let start = start(offsets, config.kafka.start).ok_or(BridgeError::OffsetGone { at, low, high })?;
         let start = start.ok_or_else(|| BridgeError::NothingCommitted { topic: topic.clone(), partition })?;
-        let mut checkpoint: Checkpoint = entry.metadata().parse()?;
         let now = affinity.partitions(&topic);
         if let Some(before) = checkpoint.partitions.filter(|_| affinity.affinity == Affinity::Asserted)
             && now.is_some_and(|now| now != before as usize)
@@ -108,9 +111,19 @@ pub(super) fn check_affinity(
     consumer: &BaseConsumer<Context>,
     config: &BridgeConfig,
 ) -> Result<TopicsChecked, BridgeError> {
+    let topics = partition_counts(consumer, config)?;
+    let affinity = affinity::check(&config.parser, &topics, config.kafka.topics.may_be_many())?;
+    Ok(TopicsChecked { affinity, topics })
+}
+
+/// The topics' numbers of partitions. Of a pattern, all topics but Kafka's own: what it covers is the client's to say.
+pub(crate) fn partition_counts<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    config: &BridgeConfig,
+) -> Result<Vec<(String, usize)>, BridgeError> {
     let mut topics = Vec::new();
     match &config.kafka.topics {
-        crate::settings::Topics::Names(names) => {
+        Topics::Names(names) => {
             for name in names {
                 let doing = format!("reading the partitions of topic {name}");
                 let metadata = ask(&doing, || consumer.fetch_metadata(Some(name), REQUEST_TIMEOUT))?;
@@ -118,15 +131,13 @@ pub(super) fn check_affinity(
                 topics.push((name.clone(), partitions.map_or(0, |topic| topic.partitions().len())));
             }
         }
-        crate::settings::Topics::Pattern(_) => {
-            // What the pattern covers is the client's to say: all that we have or may get.
+        Topics::Pattern(_) => {
             let metadata = ask("reading the topics", || consumer.fetch_metadata(None, REQUEST_TIMEOUT))?;
             let known = metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len()));
             topics.extend(known.filter(|(name, _)| !name.starts_with("__")));
         }
     }
-    let affinity = affinity::check(&config.parser, &topics, config.kafka.topics.may_be_many())?;
-    Ok(TopicsChecked { affinity, topics })
+    Ok(topics)
 }
 
 /// The offsets of the wanted time, where one is wanted.

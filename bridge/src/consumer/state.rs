@@ -129,6 +129,9 @@ impl State {
         let partition = self.partition(&source.topic, source.partition);
         let Some(partition) = partition.filter(|partition| partition.assignment == source.assignment) else { return };
         if done.duplicates > 0 && partition.is_fresh && by_offset {
+            // Whoever is started next must not go on as if nothing were wrong.
+            partition.checkpoint.is_refused = true;
+            partition.frontier.commit_again();
             let at = Coordinates { topic: source.topic.to_string(), partition: source.partition, offset: done.first };
             return self.fail(BridgeError::UnexpectedDuplicate { at });
         }
