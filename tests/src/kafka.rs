@@ -156,6 +156,26 @@ impl Broker {
         }
         Ok(producer.flush(Timeout::After(Duration::from_secs(60)))?)
     }
+
+    /// Produces values to partition 0 in one transaction, which is committed or aborted.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn produce_in_transaction(&self, topic: &str, values: &[&str], commit: bool) -> Result<(), Failure> {
+        let mut client = self.client();
+        client.set("transactional.id", "tests");
+        let producer: ThreadedProducer<_> = client.create()?;
+        let limit = Timeout::After(Duration::from_secs(60));
+        producer.init_transactions(limit)?;
+        producer.begin_transaction()?;
+        for value in values {
+            let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0).payload(value.as_bytes());
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        producer.flush(limit)?;
+        let ended = if commit { producer.commit_transaction(limit) } else { producer.abort_transaction(limit) };
+        Ok(ended?)
+    }
 }
 
 fn java(jars: &Path, folder: &Path) -> Command {

@@ -10,6 +10,8 @@
 
 #[path = "bridge/crashes.rs"]
 mod crashes;
+#[path = "bridge/flights.rs"]
+mod flights;
 #[path = "bridge/policies.rs"]
 mod policies;
 #[path = "bridge/scene.rs"]

@@ -117,6 +117,17 @@ key_parser=\"RecordPartition\"
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// What a command that must end well prints.
+    pub async fn says<const N: usize>(&self, arguments: [&str; N], config: &str) -> String {
+        let path = self.folder.path().join("says.ini");
+        std::fs::write(&path, config).unwrap();
+        let mut command = self.command(arguments);
+        let output = command.args(["--config".as_ref(), path.as_os_str()]).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     pub async fn items(&self, keyspace: &str, key: &str) -> Vec<Item> {
         let reader = embedded::reader_of(embedded::config(&self.server)).await;
         let (mut items, mut continuation) = (Vec::new(), None);
