@@ -152,7 +152,8 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "librdkafka");
+        // Its log has said it already.
+        tracing::debug!(%error, reason, "librdkafka");
     }
 
     fn stats(&self, statistics: Statistics) {

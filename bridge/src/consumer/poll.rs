@@ -231,6 +231,7 @@ impl PollLoop {
             }
             wait = Duration::ZERO;
         }
+        metrics::counter!("klstore_bridge_records_total").increment(chunk.records as u64);
         chunk.dispatch(&mut self.state());
         outcome
     }
@@ -390,7 +391,6 @@ impl RecordTaker<'_> {
             arena.split().freeze()
         };
         summary.record_count += 1;
-        metrics::counter!("klstore_bridge_records_total").increment(1);
         match route(&self.config.parser, checkpoint, &record, copy) {
             Ok(Route::Skip) => {
                 summary.skipped_count += 1;
