@@ -32,6 +32,7 @@ impl Context {
         let positions = positions(consumer, &config, assigned);
         let mut state = self.state();
         state.was_assigned = true;
+        state.last_rebalance = state.now();
         match positions {
             Ok(positions) => {
                 for position in positions {
@@ -98,6 +99,7 @@ impl Context {
             tracing::warn!(lost, "what was in memory is given up; it is read again by whoever has its partition");
             state.give_up_what_is_buffered();
         }
+        state.last_rebalance = state.now();
         let given = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(revoked),
             _ => consumer.unassign(),

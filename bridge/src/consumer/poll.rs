@@ -117,7 +117,9 @@ impl KafkaConsumerBridge {
     /// Why it cannot go on; what is durable is committed then too.
     pub fn run(self) -> Result<Summary, BridgeError> {
         let consumer = self.consumer()?;
-        let affinity = check_affinity(&consumer, &self.config)?.affinity;
+        let topics_checked = check_affinity(&consumer, &self.config)?;
+        let affinity = topics_checked.affinity;
+        consumer.context().state().partition_total = topics_checked.partition_total();
         let topics = self.config.kafka.topics.subscription();
         consumer.subscribe(&topics).map_err(BridgeError::kafka(format!("subscribing to {}", topics.join(", "))))?;
         let reads_headers = self.config.parser.reads_headers() || self.config.parser.on_poison == OnPoison::DeadLetter;

@@ -101,6 +101,10 @@ pub(super) struct TopicsChecked {
 }
 
 impl TopicsChecked {
+    pub(super) fn partition_total(&self) -> usize {
+        self.topics.iter().map(|(_, partitions)| partitions).sum()
+    }
+
     fn partitions(&self, topic: &str) -> Option<usize> {
         self.topics.iter().find(|(name, _)| name == topic).map(|(_, partitions)| *partitions)
     }

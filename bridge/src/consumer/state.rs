@@ -18,6 +18,9 @@ use crate::pipeline::{Done, Pipeline, PipelineFactory};
 use crate::record::Coordinates;
 use crate::settings::BridgeConfig;
 
+/// librdkafka's `session.timeout.ms`.
+const DEFAULT_SESSION: Duration = Duration::from_secs(45);
+
 /// A partition that is ours for now.
 pub(super) struct Partition {
     /// Of this assignment: the same partition has another number when it comes back.
@@ -41,6 +44,12 @@ pub(super) struct State {
     pub(super) sources: Sources,
     /// Whether the group has given us anything, be it nothing.
     pub(super) was_assigned: bool,
+    /// When it last gave us something, or took it.
+    pub(super) last_rebalance: Duration,
+    /// Partitions of all topics.
+    pub(super) partition_total: usize,
+    /// How long the group waits for a member that died.
+    session: Duration,
     /// What was in memory was given up: partitions that we keep have to be read again from there.
     pub(super) rewind: bool,
     /// Why the bridge must stop.
@@ -53,6 +62,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(config: Arc<BridgeConfig>, factory: PipelineFactory, budget: u64) -> Result<Self, BridgeError> {
+        let session = config.kafka.client_setting("session.timeout.ms").and_then(|millis| millis.parse().ok());
+        let session = session.map_or(DEFAULT_SESSION, Duration::from_millis);
         Ok(Self {
             pipeline: factory.start()?,
             config,
@@ -61,6 +72,9 @@ impl State {
             backpressure: Backpressure::new(budget),
             sources: Sources::default(),
             was_assigned: false,
+            last_rebalance: Duration::ZERO,
+            partition_total: usize::MAX,
+            session,
             rewind: false,
             failure: None,
             clock: SystemClock::default(),
@@ -209,13 +223,14 @@ impl State {
         }
     }
 
-    /// Whether all that was there when it was assigned is settled.
+    /// Whether all that was there when it was assigned is settled, and no more partitions are to be expected.
     pub(super) fn is_at_end(&self) -> bool {
-        self.was_assigned
-            && self.all().all(|(_, _, partition)| {
-                let frontier = &partition.frontier;
-                frontier.is_idle() && (frontier.next() >= partition.end || partition.end_seen)
-            })
+        let ours_are = self.all().all(|(_, _, partition)| {
+            let frontier = &partition.frontier;
+            frontier.is_idle() && (frontier.next() >= partition.end || partition.end_seen)
+        });
+        let quiet = self.now().saturating_sub(self.last_rebalance);
+        self.was_assigned && ours_are && is_settled(self.all().count(), self.partition_total, quiet, self.session)
     }
 
     /// Since when the oldest record that is not settled waits.
@@ -224,10 +239,32 @@ impl State {
     }
 }
 
+/// Whether the group will give us no more: we have all, or nothing has changed for longer than a member that died may
+/// keep its partitions.
+fn is_settled(ours: usize, all: usize, quiet: Duration, session: Duration) -> bool {
+    ours >= all || quiet > session
+}
+
 /// What was found out about a partition at its assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) committed: Option<i64>,
     pub(super) checkpoint: Checkpoint,
     pub(super) end: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_waits_for_partitions_that_a_dead_member_still_has() {
+        let session = Duration::from_secs(1);
+        let quiet = Duration::from_millis;
+        assert!(is_settled(4, 4, quiet(0), session));
+        // The first assignment of a cooperative group may hold nothing.
+        assert!(!is_settled(0, 4, quiet(1_000), session));
+        assert!(!is_settled(3, 4, quiet(999), session));
+        assert!(is_settled(0, 4, quiet(1_001), session));
+    }
 }
