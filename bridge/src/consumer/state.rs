@@ -20,6 +20,7 @@ use crate::settings::BridgeConfig;
 
 /// librdkafka's `session.timeout.ms`.
 const DEFAULT_SESSION: Duration = Duration::from_secs(45);
+const REJOIN_MARGIN: Duration = Duration::from_secs(5);
 
 /// A partition that is ours for now.
 pub(super) struct Partition {
@@ -240,9 +241,9 @@ impl State {
 }
 
 /// Whether the group will give us no more: we have all, or nothing has changed for longer than a member that died may
-/// keep its partitions.
+/// keep its partitions. Its session ends first, then we have to hear of it and join again: twice that, and some more.
 fn is_settled(ours: usize, all: usize, quiet: Duration, session: Duration) -> bool {
-    ours >= all || quiet > session
+    ours >= all || quiet > session * 2 + REJOIN_MARGIN
 }
 
 /// What was found out about a partition at its assignment.
@@ -263,8 +264,8 @@ mod tests {
         let quiet = Duration::from_millis;
         assert!(is_settled(4, 4, quiet(0), session));
         // The first assignment of a cooperative group may hold nothing.
-        assert!(!is_settled(0, 4, quiet(1_000), session));
-        assert!(!is_settled(3, 4, quiet(999), session));
-        assert!(is_settled(0, 4, quiet(1_001), session));
+        assert!(!is_settled(0, 4, quiet(1_500), session));
+        assert!(!is_settled(3, 4, quiet(7_000), session));
+        assert!(is_settled(0, 4, quiet(7_001), session));
     }
 }
