@@ -1,8 +1,25 @@
 //! klstore's Kafka bridge: from a consumer group into lists on S3.
-//!
-//! What decides is here already: [`parser`] says which list a record goes to and with which nonce and timestamp. The
-//! consumer and its binary come with the next release.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod affinity;
+pub mod backpressure;
+pub mod checkpoint;
+pub mod command;
+mod consumer;
+pub mod dry_run;
+pub mod envelope;
+pub mod error;
+pub mod frontier;
+pub mod health;
+pub mod monitor;
+pub mod operate;
 pub mod parser;
+mod pipeline;
+pub mod record;
+pub mod route;
+pub mod settings;
+
+pub use consumer::{KafkaConsumerBridge, StopHandle, Summary};
+pub use error::BridgeError;
+pub use health::Health;

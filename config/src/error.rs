@@ -16,8 +16,12 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// `Ok` where there is nothing wrong.
-    pub(crate) fn check(file: &Path, mut errors: Vec<ConfigFileError>) -> Result<(), Self> {
+    /// `Ok` where there is nothing wrong. The errors are put in the order of their lines, and said to be of `file`.
+    ///
+    /// # Errors
+    ///
+    /// Those that were found.
+    pub fn check(file: &Path, mut errors: Vec<ConfigFileError>) -> Result<(), Self> {
         if errors.is_empty() {
             return Ok(());
         }
@@ -78,21 +82,28 @@ pub struct ConfigFileError {
 }
 
 impl ConfigFileError {
-    pub(crate) fn new(problem: Problem) -> Self {
+    /// A problem somewhere in the file.
+    pub fn new(problem: Problem) -> Self {
         Self { file: PathBuf::new(), line: None, section: None, name: None, problem }
     }
 
-    pub(crate) fn at(mut self, line: usize) -> Self {
+    /// The same on a line, from 1 on.
+    #[must_use]
+    pub fn at(mut self, line: usize) -> Self {
         self.line = Some(line);
         self
     }
 
-    pub(crate) fn of(mut self, section: &str) -> Self {
+    /// The same in a section.
+    #[must_use]
+    pub fn of(mut self, section: &str) -> Self {
         self.section = Some(section.to_owned());
         self
     }
 
-    pub(crate) fn named(mut self, name: &str) -> Self {
+    /// The same about a setting.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
@@ -211,6 +222,12 @@ pub enum Problem {
         /// The file.
         path: PathBuf,
         /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A value that whoever uses it does not take.
+    #[error("{reason}")]
+    NotAccepted {
+        /// Why not, and what to do.
         reason: String,
     },
     /// Settings that do not make sense together.

@@ -21,8 +21,8 @@ use crate::{ini, toml_text};
 /// The longest file that is read: 1 MiB.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Sections that may stand in a file; the last two are the bridge's.
-const SECTIONS: [&str; 4] = ["s3", "batcher", "kafka", "parser"];
+/// Sections that may stand in a file; the last three are the bridge's.
+const SECTIONS: [&str; 5] = ["s3", "batcher", "kafka", "parser", "bridge"];
 
 /// Looks up an environment variable.
 type Variable<'v> = &'v dyn Fn(&str) -> Option<String>;

@@ -22,8 +22,8 @@
 //!
 //! `${NAME}` in a value is replaced by that environment variable (`$${` is a plain `${`), and a secret that begins with
 //! `file:` is read from that file, relative to the configuration file's folder. Only what stands in the file itself is
-//! replaced, never what came in by a replacement. Sections `[kafka]` and `[parser]` belong to the bridge: they are
-//! read, and checked there.
+//! replaced, never what came in by a replacement. Sections `[kafka]`, `[parser]` and `[bridge]` belong to the bridge:
+//! they are read, and checked there.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -43,4 +43,4 @@ pub use error::{ConfigErrors, ConfigFileError, Problem};
 pub use expand::Expanded;
 pub use exposure::Warning;
 pub use file::{ConfigFile, MAX_FILE_BYTES};
-pub use settings::{Effective, Loaded};
+pub use settings::{Effective, Loaded, nearest};

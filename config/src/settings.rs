@@ -223,7 +223,7 @@ fn choice_name(choice: &impl Serialize) -> Option<String> {
 const COMPARED_CHARACTERS: usize = 64;
 
 /// The known name that is most like `name`.
-pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+pub fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let name: String = name.chars().take(COMPARED_CHARACTERS).map(|character| character.to_ascii_lowercase()).collect();
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&name, known);
     known.into_iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other))).unwrap_or_default().to_owned()

@@ -58,11 +58,14 @@ report() {
 # without these it fails rather than skips.
 set_up_for_tests() {
     check step "set-up: C compiler and CMake" needs_c_compiler
+    check step "set-up: libraries of librdkafka" needs_librdkafka_libraries
     check step "set-up: Rust $RUST_VERSION or newer" needs_rust
     check step "set-up: rustfmt and clippy" needs_rust_lints
     check step "set-up: versitygw $VERSITYGW_VERSION from the Go proxy" needs_versitygw
     check step "set-up: moto from PyPI" needs_moto
+    check step "set-up: Apache Kafka from Maven Central" needs_kafka
     KLSTORE_TEST_VERSITYGW=$(versitygw)
     KLSTORE_TEST_MOTO=$(moto)
-    export KLSTORE_TEST_VERSITYGW KLSTORE_TEST_MOTO KLSTORE_TEST_REQUIRE_SERVERS=1
+    KLSTORE_TEST_KAFKA=$(kafka)
+    export KLSTORE_TEST_VERSITYGW KLSTORE_TEST_MOTO KLSTORE_TEST_KAFKA KLSTORE_TEST_REQUIRE_SERVERS=1
 }

@@ -57,6 +57,13 @@ needs_c_compiler() {
     command -v cmake >/dev/null || needs_package cmake "CMake (macOS: brew install cmake)" cmake
 }
 
+# What librdkafka, which is built with the bridge, is linked with.
+needs_librdkafka_libraries() {
+    command -v apt-get >/dev/null || return 0
+    needs_package librdkafka "headers of OpenSSL, libcurl and libsasl2" libssl-dev libcurl4-openssl-dev libsasl2-dev \
+        pkg-config
+}
+
 needs_rust_lints() {
     local component
     for component in fmt clippy; do
@@ -76,6 +83,22 @@ needs_minio() { needs_go_command "$(minio)" "github.com/minio/minio@$MINIO_VERSI
 moto_lock=$root/tests/servers/requirements.txt
 moto() { printf '%s/bin/moto_server' "$(python_environment moto "$moto_lock")"; }
 needs_moto() { needs_python_environment moto "$moto_lock"; }
+
+# Apache Kafka's jars, from Maven Central, in a folder named by their pom: another pom, another folder.
+kafka_pom=$root/tests/servers/kafka/pom.xml
+kafka() { printf '%s/kafka-%s' "$setup_dir" "$(cksum <"$kafka_pom" | cut -d' ' -f1)"; }
+needs_kafka() {
+    alone
+    [ ! -d "$(kafka)" ] || return 0
+    command -v java >/dev/null ||
+        needs_package java "a Java runtime, 17 or newer (macOS: brew install openjdk)" openjdk-17-jre-headless
+    command -v mvn >/dev/null || needs_package mvn "Apache Maven (macOS: brew install maven)" maven
+    # Into a folder beside it first, so that an interrupted download leaves nothing that looks whole.
+    rm -rf "$(kafka).partial"
+    mvn --quiet --batch-mode --file "$kafka_pom" dependency:copy-dependencies -DincludeScope=runtime \
+        "-DoutputDirectory=$(kafka).partial" || fail "mvn could not download Apache Kafka"
+    mv "$(kafka).partial" "$(kafka)"
+}
 
 # ---- How they are installed. Inside a step `set -e` does not act: every command that may fail says so itself.
 

@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod explorer;
 pub mod harness;
 pub mod history;
+pub mod kafka;
 pub mod model_run;
 pub mod network;
 pub mod read_back;

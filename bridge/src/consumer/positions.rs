@@ -1,0 +1,198 @@
+//! Where to begin in a partition, and whether it is still the one that was committed.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use super::state::Found;
+use crate::affinity::{self, Affinity};
+use crate::checkpoint::Checkpoint;
+use crate::error::BridgeError;
+use crate::record::Coordinates;
+use crate::settings::{BridgeConfig, StartAt, Topics};
+
+/// How long one request may take, and how often it is made.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPTS: u32 = 6;
+
+/// A partition's offsets, as far as they decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Offsets {
+    committed: Option<i64>,
+    low: i64,
+    /// Behind the last record.
+    high: i64,
+    /// Of the first record at the wanted time, where a time is wanted; `None`: there is none yet.
+    at_time: Option<i64>,
+}
+
+/// Where to begin. `None`: the committed offset is not one of the partition's.
+fn start(offsets: Offsets, start: StartAt) -> Option<Option<i64>> {
+    if let Some(committed) = offsets.committed {
+        return (offsets.low..=offsets.high).contains(&committed).then_some(Some(committed));
+    }
+    Some(match start {
+        StartAt::Earliest => Some(offsets.low),
+        StartAt::Latest => Some(offsets.high),
+        StartAt::Timestamp(_) => Some(offsets.at_time.unwrap_or(offsets.high)),
+        StartAt::Refuse => None,
+    })
+}
+
+/// A partition with where to begin in it.
+pub(super) struct Position {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) start: i64,
+    pub(super) found: Found,
+}
+
+/// Finds out where to begin in each partition of an assignment.
+pub(super) fn positions(
+    consumer: &BaseConsumer<Context>,
+    config: &BridgeConfig,
+    assigned: &TopicPartitionList,
+) -> Result<Vec<Position>, BridgeError> {
+    if assigned.count() == 0 {
+        return Ok(Vec::new());
+    }
+    let affinity = check_affinity(consumer, config)?;
+    let committed =
+        ask("reading the group's offsets", || consumer.committed_offsets(assigned.clone(), REQUEST_TIMEOUT))?;
+    let at_times = at_times(consumer, config, assigned)?;
+    let mut positions = Vec::new();
+    for entry in committed.elements() {
+        let (topic, partition) = (entry.topic().to_owned(), entry.partition());
+        entry.error().map_err(BridgeError::kafka(format!("reading the group's offset of {topic}/{partition}")))?;
+        let doing = format!("reading the ends of {topic}/{partition}");
+        let (low, high) = ask(&doing, || consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT))?;
+        let committed = match entry.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        let at_time = at_times.as_ref().and_then(|times| times.find_partition(&topic, partition)?.offset().to_raw());
+        let offsets = Offsets { committed, low, high, at_time: at_time.filter(|offset| *offset >= 0) };
+        let at = Coordinates { topic: topic.clone(), partition, offset: committed.unwrap_or(-1) };
+        let mut checkpoint: Checkpoint = entry.metadata().parse()?;
+        if checkpoint.is_refused {
+            return Err(BridgeError::UnexpectedDuplicate { at });
+        }
+        let start = start(offsets, config.kafka.start).ok_or(BridgeError::OffsetGone { at, low, high })?;
+        let start = start.ok_or_else(|| BridgeError::NothingCommitted { topic: topic.clone(), partition })?;
+        let now = affinity.partitions(&topic);
+        if let Some(before) = checkpoint.partitions.filter(|_| affinity.affinity == Affinity::Asserted)
+            && now.is_some_and(|now| now != before as usize)
+        {
+            return Err(BridgeError::PartitionsChanged { topic, before, now: now.unwrap_or_default() });
+        }
+        checkpoint.partitions = now.and_then(|now| u32::try_from(now).ok());
+        positions.push(Position { topic, partition, start, found: Found { committed, checkpoint, end: high } });
+    }
+    Ok(positions)
+}
+
+/// The topics' numbers of partitions, and what they mean for the configuration.
+pub(super) struct TopicsChecked {
+    pub(super) affinity: Affinity,
+    topics: Vec<(String, usize)>,
+}
+
+impl TopicsChecked {
+    pub(super) fn partition_total(&self) -> usize {
+        self.topics.iter().map(|(_, partitions)| partitions).sum()
+    }
+
+    fn partitions(&self, topic: &str) -> Option<usize> {
+        self.topics.iter().find(|(name, _)| name == topic).map(|(_, partitions)| *partitions)
+    }
+}
+
+/// Checks the configuration against the topics as they are now.
+pub(super) fn check_affinity(
+    consumer: &BaseConsumer<Context>,
+    config: &BridgeConfig,
+) -> Result<TopicsChecked, BridgeError> {
+    let topics = partition_counts(consumer, config)?;
+    let affinity = affinity::check(&config.parser, &topics, config.kafka.topics.may_be_many())?;
+    Ok(TopicsChecked { affinity, topics })
+}
+
+/// The topics' numbers of partitions. Of a pattern, all topics but Kafka's own: what it covers is the client's to say.
+pub(crate) fn partition_counts<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    config: &BridgeConfig,
+) -> Result<Vec<(String, usize)>, BridgeError> {
+    let mut topics = Vec::new();
+    match &config.kafka.topics {
+        Topics::Names(names) => {
+            for name in names {
+                let doing = format!("reading the partitions of topic {name}");
+                let metadata = ask(&doing, || consumer.fetch_metadata(Some(name), REQUEST_TIMEOUT))?;
+                let partitions = metadata.topics().iter().find(|topic| topic.name() == name);
+                topics.push((name.clone(), partitions.map_or(0, |topic| topic.partitions().len())));
+            }
+        }
+        Topics::Pattern(_) => {
+            let metadata = ask("reading the topics", || consumer.fetch_metadata(None, REQUEST_TIMEOUT))?;
+            let known = metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len()));
+            topics.extend(known.filter(|(name, _)| !name.starts_with("__")));
+        }
+    }
+    Ok(topics)
+}
+
+/// The offsets of the wanted time, where one is wanted.
+fn at_times(
+    consumer: &BaseConsumer<Context>,
+    config: &BridgeConfig,
+    assigned: &TopicPartitionList,
+) -> Result<Option<TopicPartitionList>, BridgeError> {
+    let StartAt::Timestamp(millis) = config.kafka.start else { return Ok(None) };
+    let mut times = TopicPartitionList::new();
+    for entry in assigned.elements() {
+        let added = times.add_partition_offset(entry.topic(), entry.partition(), Offset::Offset(millis));
+        added.map_err(BridgeError::kafka("start_timestamp"))?;
+    }
+    ask("looking for start_timestamp", || consumer.offsets_for_times(times.clone(), REQUEST_TIMEOUT)).map(Some)
+}
+
+/// Asks again while the brokers do not answer.
+fn ask<T>(doing: &str, request: impl Fn() -> KafkaResult<T>) -> Result<T, BridgeError> {
+    let mut attempt = 1;
+    loop {
+        match request() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if attempt == ATTEMPTS => return Err(BridgeError::kafka(doing)(error)),
+            Err(error) => tracing::warn!(%error, doing, "Kafka did not answer; asked again"),
+        }
+        attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_begin() {
+        let found = |committed, start_at| {
+            let offsets = Offsets { committed, low: 10, high: 20, at_time: None };
+            start(offsets, start_at)
+        };
+        assert_eq!(found(Some(15), StartAt::Earliest), Some(Some(15)));
+        assert_eq!(found(Some(20), StartAt::Earliest), Some(Some(20)));
+        assert_eq!(found(Some(10), StartAt::Refuse), Some(Some(10)));
+        // Never where the client would reset it to, silently.
+        assert_eq!(found(Some(9), StartAt::Earliest), None);
+        assert_eq!(found(Some(21), StartAt::Latest), None);
+        assert_eq!(found(None, StartAt::Earliest), Some(Some(10)));
+        assert_eq!(found(None, StartAt::Latest), Some(Some(20)));
+        assert_eq!(found(None, StartAt::Refuse), Some(None));
+        assert_eq!(found(None, StartAt::Timestamp(1)), Some(Some(20)));
+        let offsets = Offsets { committed: None, low: 10, high: 20, at_time: Some(12) };
+        assert_eq!(start(offsets, StartAt::Timestamp(1)), Some(Some(12)));
+    }
+}

@@ -1,0 +1,138 @@
+//! Why a bridge stops, and the exit code that says so.
+
+use klstore_config::ConfigErrors;
+use klstore_writer::WriterError;
+use rdkafka::error::KafkaError;
+use thiserror::Error;
+
+use crate::affinity::AffinityError;
+use crate::checkpoint::UnknownCheckpoint;
+use crate::record::Coordinates;
+use crate::route::Poison;
+
+/// Why a bridge stopped, or did not start. What was durable before is committed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BridgeError {
+    /// Fix the configuration file.
+    #[error(transparent)]
+    Configuration(#[from] ConfigErrors),
+    /// Fix the store's settings.
+    #[error(transparent)]
+    Store(Box<WriterError>),
+    /// Choose other parsers, as the message says.
+    #[error(transparent)]
+    Affinity(#[from] AffinityError),
+    /// Fix what the message says of Kafka.
+    #[error("Kafka: {doing}: {cause}")]
+    Kafka {
+        /// What the bridge was doing.
+        doing: String,
+        /// What Kafka or librdkafka said.
+        #[source]
+        cause: KafkaError,
+    },
+    /// Fix the record's producer, or choose another `on_poison`.
+    #[error("{0}. on_poison=fail: fix its producer, or use on_poison=dlq or skip")]
+    Poison(#[from] Poison),
+    /// S3 did not take anything for longer than `max_outage`.
+    #[error(
+        "the store has not taken what has waited for {seconds} s (max_outage_millis): see the warnings above for its \
+         answers. Nothing is lost: a new start goes on where the group has committed"
+    )]
+    Outage {
+        /// How long the oldest record has waited.
+        seconds: u64,
+    },
+    /// The group's committed offset is not one of the partition's.
+    #[error(
+        "{at} is what the group has committed, but the partition has offsets {low} to {high}: {}. Once it is \
+         clear that nothing can be saved, stop all instances and run `klstore-bridge bump-epoch`, which begins anew \
+         with what is there", if *.high < .at.offset {
+            "the topic was deleted and created again, or was cut"
+        } else {
+            "records that were not consumed were deleted by the topic's retention, or the topic was created again"
+        }
+    )]
+    OffsetGone {
+        /// Topic, partition and committed offset.
+        at: Coordinates,
+        /// The lowest offset there is.
+        low: i64,
+        /// Behind the highest.
+        high: i64,
+    },
+    /// The group has committed nothing, and its lists hold records.
+    #[error(
+        "{at}: the group had committed nothing of this partition, yet the list that a record goes to had its nonce or a \
+         later one already, and would drop it as a duplicate: the topic was deleted and created again, the group's \
+         offsets have expired, or another group feeds the same lists. Nothing more is taken from the partition until \
+         `klstore-bridge bump-epoch` was run: right for a topic that was created again; else its records come once more"
+    )]
+    UnexpectedDuplicate {
+        /// The chunk's partition, and the first of its records.
+        at: Coordinates,
+    },
+    /// `auto.offset.reset=error`, and nothing is committed.
+    #[error("topic {topic}, partition {partition}: the group has committed nothing, and auto.offset.reset=error")]
+    NothingCommitted {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// Upgrade all instances of the group.
+    #[error(transparent)]
+    Checkpoint(#[from] UnknownCheckpoint),
+    /// The number of partitions changed under `key_affinity=asserted`.
+    #[error(
+        "topic {topic} had {before} partitions and has {now}: with key_affinity=asserted keys may have moved to other \
+         partitions, where their records have lower offsets than the lists' nonces and would be lost. Use a topic whose \
+         number of partitions stays, or key_parser=RecordPartition; to go on all the same, stop all instances and run \
+         `klstore-bridge bump-epoch`"
+    )]
+    PartitionsChanged {
+        /// The topic.
+        topic: String,
+        /// Its partitions when the group last committed.
+        before: u32,
+        /// Its partitions now.
+        now: usize,
+    },
+    /// The process cannot do what it needs of its own machine.
+    #[error("{doing}: {cause}")]
+    System {
+        /// What it was doing.
+        doing: &'static str,
+        /// The operating system's words.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+impl BridgeError {
+    /// The process's exit code; 0 and 2 are a good end and clap's.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::System { .. } => 1,
+            Self::Configuration(_) | Self::Store(_) | Self::Affinity(_) => 3,
+            Self::Outage { .. } => 4,
+            Self::Kafka { .. } => 5,
+            Self::Poison(_) => 6,
+            Self::OffsetGone { .. }
+            | Self::UnexpectedDuplicate { .. }
+            | Self::NothingCommitted { .. }
+            | Self::Checkpoint(_)
+            | Self::PartitionsChanged { .. } => 7,
+        }
+    }
+
+    pub(crate) fn store(cause: WriterError) -> Self {
+        Self::Store(Box::new(cause))
+    }
+
+    pub(crate) fn kafka(doing: impl Into<String>) -> impl FnOnce(KafkaError) -> Self {
+        let doing = doing.into();
+        move |cause| Self::Kafka { doing, cause }
+    }
+}

@@ -1,0 +1,5 @@
+//! The `klstore-bridge` command.
+
+fn main() -> std::process::ExitCode {
+    klstore_bridge::command::main()
+}
