@@ -2,7 +2,7 @@
 //!
 //! It follows the writer: a commit an append, and a compaction whenever enough small commits stand in the newest one's
 //! table. It is exact for lists that one writer fills from their beginning and whose compactions keep up with the
-//! appends; `cli/tests/cost.rs` compares it with a server's counts.
+//! appends; `cli/tests/all/cost.rs` compares it with a server's counts.
 
 use klstore_format::S3StoreConfig;
 use klstore_format::limits::{

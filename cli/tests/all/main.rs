@@ -1,0 +1,25 @@
+//! The real binary, command by command. One program: each more is linked for half a minute.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
+
+mod append;
+mod bench;
+mod commands;
+mod config;
+mod copies;
+mod cost;
+mod demo;
+mod errors;
+mod failures;
+mod help;
+mod outputs;
+mod probe;
+mod read;
+mod signals;
+mod support;
+mod upkeep;

@@ -1,0 +1,20 @@
+//! Reader and writers over HTTP, against servers of our own and of others.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
+
+mod batching;
+mod batching_load;
+mod budgets;
+mod conformance;
+mod credential_chain;
+mod damage;
+mod errors;
+mod network;
+mod put_headers;
+mod races;
+mod trimming;
