@@ -157,6 +157,25 @@ impl Broker {
         Ok(producer.flush(Timeout::After(Duration::from_secs(60)))?)
     }
 
+    /// Produces keys with values, each to the partition of its key, and waits until the broker has them.
+    ///
+    /// # Errors
+    /// The client's.
+    pub fn produce_by_key<'r>(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>,
+    ) -> Result<(), Failure> {
+        let mut client = self.client();
+        client.set("enable.idempotence", "true").set("linger.ms", "20").set("partitioner", "murmur2");
+        client.set("queue.buffering.max.messages", "2000000");
+        let producer: ThreadedProducer<_> = client.create()?;
+        for (key, value) in records {
+            producer.send(BaseRecord::to(topic).key(key).payload(value)).map_err(|(error, _)| error)?;
+        }
+        Ok(producer.flush(Timeout::After(Duration::from_secs(60)))?)
+    }
+
     /// Produces values to partition 0 in one transaction, which is committed or aborted.
     ///
     /// # Errors

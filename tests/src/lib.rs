@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod embedded;
 pub mod explorer;
+pub mod flights;
 pub mod harness;
 pub mod history;
 pub mod kafka;
