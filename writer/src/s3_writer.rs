@@ -2,6 +2,7 @@
 
 mod append;
 mod compaction;
+mod position;
 mod trim;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::sessions::{Lease, Sessions};
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
 
+pub use position::ListPosition;
 pub use trim::Trimmed;
 
 /// How often an append or compaction starts over because the list moved under it, before it says so.
