@@ -7,6 +7,9 @@
     reason = "a test stops at whatever it does not expect"
 )]
 
+#[path = "batching/sources.rs"]
+mod sources;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

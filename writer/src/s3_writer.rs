@@ -144,6 +144,18 @@ impl S3StoreWriter {
         Ok(freed)
     }
 
+    /// Drops what is in memory of the lists whose keyspace and key match, but for those that are in use just now, and
+    /// says of how many. An append loads such a list again.
+    ///
+    /// For lists that another instance appends to from now on. What was in doubt of them is dropped too, as if it had
+    /// never been made again, and of a compaction under way the objects that it has written stay for a sweep. A batching
+    /// writer's lists are forgotten in its [`inner`](crate::BatchingStoreWriter::inner) writer, once flushed.
+    pub fn forget(&self, matches: impl Fn(&str, &str) -> bool) -> usize {
+        let sessions = &self.shared.sessions;
+        let matching = sessions.lists().into_iter().filter(|list| matches(list.keyspace(), list.key()));
+        matching.filter(|list| sessions.forget(list)).count()
+    }
+
     /// Ends well: waits for compactions under way, publishes what they prepared and waits until it is collected.
     ///
     /// Without it nothing is lost; unfinished compactions leave objects for a sweep.

@@ -113,8 +113,11 @@ impl S3StoreWriter {
                         *expected = part.offsets.end;
                     }
                     appended.conflict_count += part.conflicts;
-                    appended.duplicate_count += part.duplicate_count();
-                    appended.add(part.offsets, 0);
+                    appended.add(part.offsets);
+                    let before = insertions_done as u64;
+                    for run in part.duplicates {
+                        appended.add_duplicates(before + run.start..before + run.end);
+                    }
                 }
                 Err(cause) if insertions_done == 0 => return Err(cause),
                 Err(cause) => {
