@@ -25,6 +25,15 @@ pub struct Item {
 /// let insertion = Insertion::new("departed").with_nonce(7).with_timestamp(1_357_034_400_000);
 /// assert_eq!(insertion.nonce, Some(7));
 /// ```
+///
+/// The record of a partition, which a list that several partitions feed takes exactly once:
+///
+/// ```
+/// use klstore_format::{Insertion, Source};
+/// let insertion = Insertion::new("departed").with_source_offset(Source::new("inbound", 3)?, 41);
+/// assert_eq!(insertion.source_offset.map(|record| record.offset), Some(41));
+/// # Ok::<(), klstore_format::NameError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Insertion {
     /// The bytes to append, at most 16 MiB.
@@ -35,7 +44,8 @@ pub struct Insertion {
     /// Milliseconds since 1970; the writer's clock where it is `None`.
     pub timestamp: Option<i64>,
     /// With its place in a source the item is appended exactly once, too, whatever other sources feed the list: one
-    /// below the source's next offset is dropped as a duplicate. Such an item has no nonce.
+    /// below the source's next offset is dropped as a duplicate. Where it has a nonce as well, the nonce alone decides,
+    /// and the list only notes how far it has been fed from the source.
     pub source_offset: Option<SourceOffset>,
 }
 

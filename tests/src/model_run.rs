@@ -173,9 +173,7 @@ impl ModelRun {
         let mut insertions = workload::batch(&mut self.random, model, profile, now);
         let offered = insertions.len() as u64;
         let expected = self.lists[list].expected.model.append(&insertions, now);
-        let mut duplicates = 0;
         let appended = loop {
-            let attempted = insertions.len();
             let (back, outcome) = self.run(session.append(insertions, now))?;
             session = back;
             match outcome {
@@ -183,8 +181,6 @@ impl ModelRun {
                 AppendOutcome::EndsElsewhere { .. } => return Err("refused where no end was expected".into()),
                 AppendOutcome::AwaitsCompaction { insertions: refused } => {
                     self.tally.waited += 1;
-                    // What comes back has no duplicates any more.
-                    duplicates += (attempted - refused.len()) as u64;
                     insertions = refused;
                     self.prepare(list, &mut session)?;
                 }
@@ -193,7 +189,7 @@ impl ModelRun {
         let dropped = offered - (expected.end - expected.start);
         // A batch of duplicates alone is acknowledged without a request, from what the writer knows: nowhere.
         let placed = appended.offsets == expected || (expected.is_empty() && appended.offsets.is_empty());
-        if !placed || duplicates + appended.duplicates != dropped {
+        if !placed || appended.duplicate_count() != dropped {
             return Err(format!("acknowledged {appended:?}, expected {expected:?} and {dropped} duplicates"));
         }
         let allowed = expected.start.min(self.allowed_begin(list));

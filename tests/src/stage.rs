@@ -99,7 +99,7 @@ impl<'a> Stage<'a> {
             let there = self.witness.items.get(offsets).unwrap_or_default();
             let mut rest = insertions.iter();
             let all_there = there.iter().all(|item| rest.any(|insertion| insertion.value == item.value));
-            if !all_there || there.len() as u64 + appended.duplicates != insertions.len() as u64 {
+            if !all_there || there.len() as u64 + appended.duplicate_count() != insertions.len() as u64 {
                 return Err(format!("{insertions:?} is acknowledged as {appended:?} and is not there"));
             }
             // A duplicate is in the list, for all numbered insertions here come from one source.

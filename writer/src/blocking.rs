@@ -12,7 +12,7 @@ use crate::keyspace::CreatedKeyspace;
 use crate::receipt::Appended;
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
-use crate::{Insertion, S3StoreConfig, SweepReport, TrimTo, Trimmed, WriterError};
+use crate::{Insertion, ListPosition, S3StoreConfig, Source, SweepReport, TrimTo, Trimmed, WriterError};
 
 pub use batching::{AppendReceipt, BatchingStoreWriter};
 
@@ -87,6 +87,31 @@ impl S3StoreWriter {
         insertions: Vec<Insertion>,
     ) -> Result<Appended, WriterError> {
         self.runtime.wait_for(self.writer.append_list_at(keyspace, key, expected_next_offset, insertions))
+    }
+
+    /// See [`append_from`](crate::S3StoreWriter::append_from).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn append_from(
+        &self,
+        keyspace: &str,
+        key: &str,
+        source: &Source,
+        next_offset: u64,
+        insertions: Vec<Insertion>,
+    ) -> Result<Appended, WriterError> {
+        self.runtime.wait_for(self.writer.append_from(keyspace, key, source, next_offset, insertions))
+    }
+
+    /// See [`position`](crate::S3StoreWriter::position).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn position(&self, keyspace: &str, key: &str) -> Result<ListPosition, WriterError> {
+        self.runtime.wait_for(self.writer.position(keyspace, key))
     }
 
     /// See [`StoreWriter::flush_key`].

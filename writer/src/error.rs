@@ -103,6 +103,19 @@ pub enum WriterError {
     /// Report it: an object is damaged or foreign. Nothing was written on top of it.
     #[error(transparent)]
     Corrupt(#[from] CorruptObject),
+    /// Give the list fewer sources: as many as this append would bring are more than a commit has room for.
+    #[error(
+        "nothing of this append is in `{list}`: it would then be fed from {sources} sources, and {limit} (fewer with \
+         long names) is the most: use a list for each partition, or feed it from fewer"
+    )]
+    TooManySources {
+        /// Keyspace and key.
+        list: String,
+        /// How many there would be.
+        sources: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Upgrade, or use a better store, as the message says.
     #[error(transparent)]
     Format(FormatError),
@@ -117,7 +130,7 @@ pub enum WriterError {
         /// Insertions from the start of the batch that are in the list for certain.
         insertions_done: usize,
         /// What those did.
-        appended: Appended,
+        appended: Box<Appended>,
         /// What stopped the rest.
         #[source]
         cause: Box<WriterError>,
@@ -265,6 +278,7 @@ impl From<FormatError> for WriterError {
             FormatError::Corrupt(error) => Self::Corrupt(error),
             FormatError::KeyspaceNotFound { keyspace } => Self::KeyspaceNotFound { keyspace },
             FormatError::Contended { list, .. } => Self::Contended { list },
+            FormatError::TooManySources { list, sources, limit } => Self::TooManySources { list, sources, limit },
             other => Self::Format(other),
         }
     }

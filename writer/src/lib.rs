@@ -28,7 +28,8 @@ mod memory_store;
 mod test_clock;
 
 pub use klstore_format::plan::{InvalidInsertion, SweepReport, TrimTo};
-pub use klstore_format::{Insertion, S3StoreConfig};
+pub use klstore_format::wire::sources::Sources;
+pub use klstore_format::{Insertion, S3StoreConfig, Source, SourceOffset};
 
 pub use batching::{BatchingStatistics, BatchingStoreWriter, BatchingStoreWriterBuilder, BatchingStoreWriterConfig};
 pub use builder::S3StoreWriterBuilder;
@@ -37,7 +38,7 @@ pub use error::WriterError;
 pub use keyspace::CreatedKeyspace;
 pub use receipt::{AppendReceipt, Appended};
 pub use s3::S3ObjectStore;
-pub use s3_writer::{S3StoreWriter, Trimmed};
+pub use s3_writer::{ListPosition, S3StoreWriter, Trimmed};
 pub use statistics::WriterStatistics;
 pub use store::{ObjectStore, RetryPolicy, StoreError};
 pub use writer::{DutyReport, StoreWriter};

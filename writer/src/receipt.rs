@@ -16,8 +16,11 @@ pub struct Appended {
     pub first_offset: Option<u64>,
     /// Items appended.
     pub appended_count: u64,
-    /// Items dropped because their nonce was below the list's next nonce: they are in the list already.
+    /// Items dropped because they are in the list already, by their nonce or else by their place in their source.
     pub duplicate_count: u64,
+    /// Which insertions of the call those were: runs of positions, counted from 0, in ascending order. A writer that
+    /// knows only how many leaves it empty.
+    pub duplicates: Vec<Range<u64>>,
     /// The offsets of the appended items. One range unless the batch took several commits and another writer's
     /// came in between.
     pub ranges: Vec<Range<u64>>,
@@ -26,9 +29,8 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// Adds what a later commit of the same batch did.
-    pub(crate) fn add(&mut self, offsets: Range<u64>, duplicates: u64) {
-        self.duplicate_count += duplicates;
+    /// Adds what was appended after the rest.
+    pub(crate) fn add(&mut self, offsets: Range<u64>) {
         if offsets.is_empty() {
             return;
         }
@@ -37,6 +39,15 @@ impl Appended {
         match self.ranges.last_mut() {
             Some(last) if last.end == offsets.start => last.end = offsets.end,
             _ => self.ranges.push(offsets),
+        }
+    }
+
+    /// Adds insertions that were dropped, behind those that were dropped before.
+    pub(crate) fn add_duplicates(&mut self, positions: Range<u64>) {
+        self.duplicate_count += positions.end - positions.start;
+        match self.duplicates.last_mut() {
+            Some(last) if last.end == positions.start => last.end = positions.end,
+            _ => self.duplicates.push(positions),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod compaction;
+mod position;
 mod trim;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::sessions::{Lease, Sessions};
 use crate::statistics::WriterStatistics;
 use crate::writer::{DutyReport, StoreWriter};
 
+pub use position::ListPosition;
 pub use trim::Trimmed;
 
 /// How often an append or compaction starts over because the list moved under it, before it says so.
@@ -140,6 +142,18 @@ impl S3StoreWriter {
         let mut freed = commits;
         freed.add(objects);
         Ok(freed)
+    }
+
+    /// Drops what is in memory of the lists whose keyspace and key match, but for those that are in use just now, and
+    /// says of how many. An append loads such a list again.
+    ///
+    /// For lists that another instance appends to from now on. What was in doubt of them is dropped too, as if it had
+    /// never been made again, and of a compaction under way the objects that it has written stay for a sweep. A batching
+    /// writer's lists are forgotten in its [`inner`](crate::BatchingStoreWriter::inner) writer, once flushed.
+    pub fn forget(&self, matches: impl Fn(&str, &str) -> bool) -> usize {
+        let sessions = &self.shared.sessions;
+        let matching = sessions.lists().into_iter().filter(|list| matches(list.keyspace(), list.key()));
+        matching.filter(|list| sessions.forget(list)).count()
     }
 
     /// Ends well: waits for compactions under way, publishes what they prepared and waits until it is collected.

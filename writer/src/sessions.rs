@@ -95,6 +95,21 @@ impl Sessions {
         Some(Lease { state, slot, sessions: self.clone() })
     }
 
+    /// Drops the key unless somebody uses it just now.
+    pub(crate) fn forget(&self, list: &ListName) -> bool {
+        let mut cache = self.cache();
+        let hash = list.hash();
+        // A lease, and whoever waits for one, has the slot too.
+        let idle = cache.slots.peek(&hash).is_some_and(|slot| Arc::strong_count(slot) == 1);
+        if !idle {
+            return false;
+        }
+        if let Some(slot) = cache.slots.pop(&hash) {
+            cache.hold(&slot, 0);
+        }
+        true
+    }
+
     /// Keys in the cache, and bytes that they hold.
     pub(crate) fn usage(&self) -> (usize, usize) {
         let cache = self.cache();

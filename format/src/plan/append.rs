@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::duplicates::{Judged, judge};
 use super::live::Begin;
 use super::load::{Fetch, Snapshot, load};
 use super::session::Session;
@@ -27,8 +28,7 @@ pub enum AppendOutcome {
     Appended(Appended),
     /// The table or the header is full: nothing was sent. Compact, accept what it prepared and append again.
     AwaitsCompaction {
-        /// What was to be appended, without the duplicates that were dropped from it already: who counts them compares
-        /// with what was offered first.
+        /// What was to be appended, all of it.
         insertions: Vec<Insertion>,
     },
     /// The list's end is not where [`Session::append_at`] was to append: nothing was appended.
@@ -43,12 +43,20 @@ pub enum AppendOutcome {
 pub struct Appended {
     /// The offsets of what was appended; empty where everything was a duplicate.
     pub offsets: Range<u64>,
-    /// Items dropped because their nonce was below the list's next nonce, or their offset below their source's.
-    pub duplicates: u64,
+    /// Which of those offered were in the list already, by their nonce or else by their place in their source: runs of
+    /// positions, counted from 0, in ascending order.
+    pub duplicates: Vec<Range<u64>>,
     /// Earlier items that the session's retention took away with it.
     pub trimmed: u64,
     /// How often another writer's commit came first.
     pub conflicts: u64,
+}
+
+impl Appended {
+    /// How many were in the list already.
+    pub fn duplicate_count(&self) -> u64 {
+        self.duplicates.iter().map(|run| run.end - run.start).sum()
+    }
 }
 
 impl Session {
@@ -58,7 +66,7 @@ impl Session {
     /// again, without end: the driver waits in between and gives up by dropping the plan, and the session with it.
     ///
     /// # Errors
-    /// Those of a Load; the session is then abandoned.
+    /// Those of a Load, and [`FormatError::TooManySources`]; the session is then abandoned.
     pub fn append(self, insertions: Vec<Insertion>, now: i64) -> Plan<Result<(Self, AppendOutcome), FormatError>> {
         Plan::new(|port| async move { self.append_with(&port, insertions, now, None).await })
     }
@@ -80,11 +88,10 @@ impl Session {
     async fn append_with(
         mut self,
         port: &Port,
-        mut insertions: Vec<Insertion>,
+        insertions: Vec<Insertion>,
         now: i64,
         expected: Option<u64>,
     ) -> Result<(Self, AppendOutcome), FormatError> {
-        let offered = insertions.len() as u64;
         let loads_before = self.loads;
         let mut conflicts = 0;
         loop {
@@ -97,24 +104,20 @@ impl Session {
                 self.reload(port).await?;
                 continue;
             }
-            // Rules 3 and 5: duplicates are judged by S, which only an acknowledgement or a Load has set.
-            let (mut next_nonce, mut sources) = (self.next_nonce(), self.sources());
-            insertions.retain(|insertion| is_new(insertion, &mut next_nonce, &mut sources));
-            let appended = |offsets: Range<u64>, trimmed| Appended {
-                duplicates: offered - (offsets.end - offsets.start),
-                offsets,
-                trimmed,
-                conflicts,
-            };
-            if insertions.is_empty() {
+            // Rules 3 and 5: duplicates are judged by S, which only an acknowledgement or a Load has set, and all anew
+            // where S has moved.
+            let Judged { new, duplicates, sources } = judge(&insertions, self.next_nonce(), self.sources());
+            if new.is_empty() {
                 let end = self.next_offset();
-                return Ok((self, AppendOutcome::Appended(appended(end..end, 0))));
+                let appended = Appended { offsets: end..end, duplicates, trimmed: 0, conflicts };
+                return Ok((self, AppendOutcome::Appended(appended)));
             }
             if sources.are_too_many() {
                 let (list, sources) = (self.list.to_string(), sources.len());
                 return Err(FormatError::TooManySources { list, sources, limit: MAX_SOURCES });
             }
-            let items = number(&insertions, self.next_offset(), now);
+            let items = number(&new, self.next_offset(), now);
+            drop(new);
             let start = self.newest.as_ref().map_or(0, |newest| newest.start);
             let begin = self.retained(port, &items, now).await;
             let Some(attempt) = self.prepare(items, begin, sources) else {
@@ -122,7 +125,8 @@ impl Session {
             };
             let (run, trimmed) = (attempt.commit.header.run, attempt.commit.header.start.saturating_sub(start));
             if self.commit(port, attempt).await? {
-                return Ok((self, AppendOutcome::Appended(appended(run.first..run.end(), trimmed))));
+                let appended = Appended { offsets: run.first..run.end(), duplicates, trimmed, conflicts };
+                return Ok((self, AppendOutcome::Appended(appended)));
             }
             conflicts += 1;
         }
@@ -353,25 +357,8 @@ async fn put_until_definite(port: &Port, name: String, body: Bytes) -> bool {
     }
 }
 
-/// Whether an insertion is not in the list yet, by its nonce or its place in its source; those of the next one are set.
-fn is_new(insertion: &Insertion, next_nonce: &mut u128, sources: &mut Arc<Sources>) -> bool {
-    if let Some(nonce) = insertion.nonce {
-        if nonce < *next_nonce {
-            return false;
-        }
-        *next_nonce = nonce.saturating_add(1);
-    }
-    if let Some(record) = &insertion.source_offset {
-        if record.offset < sources.next_offset(&record.source) {
-            return false;
-        }
-        Arc::make_mut(sources).advance(record);
-    }
-    true
-}
-
 /// Gives insertions their offsets, and `now` where they have no timestamp.
-fn number(insertions: &[Insertion], first: u64, now: i64) -> Vec<Item> {
+fn number(insertions: &[&Insertion], first: u64, now: i64) -> Vec<Item> {
     let items = insertions.iter().zip(first..).map(|(insertion, offset)| Item {
         offset,
         timestamp: insertion.timestamp.unwrap_or(now),

@@ -33,11 +33,11 @@ pub enum InvalidInsertion {
         /// Position in the batch, from 0.
         index: usize,
     },
-    /// Two numbers that each decide whether the item is in the list already.
+    /// A record whose place in its source is not the one that the call gives it.
     #[error(
-        "insertion {index} has a nonce and a place in a source: only one of them can say whether it is in the list"
+        "insertion {index} says itself which record of its source it is, and another one than the call does: leave it out of the insertion, or append without naming the source for all"
     )]
-    NonceAndSource {
+    OtherRecord {
         /// Position in the batch, from 0.
         index: usize,
     },
@@ -74,13 +74,8 @@ pub fn validate(
         if insertion.nonce == Some(u128::MAX) {
             return Err(InvalidInsertion::LastNonce { index });
         }
-        if let Some(record) = &insertion.source_offset {
-            if record.offset == u64::MAX {
-                return Err(InvalidInsertion::LastSourceOffset { index });
-            }
-            if insertion.nonce.is_some() {
-                return Err(InvalidInsertion::NonceAndSource { index });
-            }
+        if insertion.source_offset.as_ref().is_some_and(|record| record.offset == u64::MAX) {
+            return Err(InvalidInsertion::LastSourceOffset { index });
         }
         let (Some(limit), Some(timestamp)) = (max_future_skew_millis, insertion.timestamp) else { continue };
         if timestamp > now.saturating_add_unsigned(limit) {
@@ -149,7 +144,7 @@ mod tests {
         let from = |offset| Insertion::new("x").with_source_offset(Source::new("topic", 0).unwrap(), offset);
         check(from(u64::MAX - 1), Ok(()));
         check(from(u64::MAX), Err(InvalidInsertion::LastSourceOffset { index: 1 }));
-        check(from(7).with_nonce(7), Err(InvalidInsertion::NonceAndSource { index: 1 }));
+        check(from(7).with_nonce(7), Ok(()));
         let future = InvalidInsertion::FutureTimestamp { index: 1, timestamp: 1_011, now: 1_000, limit: 10 };
         check(Insertion::new("x").with_timestamp(1_011), Err(future));
         let (bytes, limit) = (MAX_VALUE_BYTES + 1, MAX_VALUE_BYTES);

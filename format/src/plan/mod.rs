@@ -9,6 +9,7 @@ mod batch;
 mod carry;
 mod collect;
 mod compact;
+mod duplicates;
 pub mod follow;
 #[cfg(test)]
 mod follow_tests;

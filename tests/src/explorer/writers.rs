@@ -271,11 +271,11 @@ impl Explorer {
         // Those that are no duplicates, in their order.
         let mut rest = insertions.iter();
         let all_there = items.iter().all(|item| rest.any(|insertion| insertion.value == item.value));
-        if !all_there || appended.duplicates + items.len() as u64 != insertions.len() as u64 {
+        if !all_there || appended.duplicate_count() + items.len() as u64 != insertions.len() as u64 {
             return Err(format!("acknowledged {insertions:?} as {appended:?}, where the list has {items:?}"));
         }
         let has_no_number = |insertion: &Insertion| insertion.nonce.is_none() && insertion.source_offset.is_none();
-        if appended.duplicates > 0 && insertions.iter().any(has_no_number) {
+        if !appended.duplicates.is_empty() && insertions.iter().any(has_no_number) {
             return Err(format!("dropped an item without number: {insertions:?}"));
         }
         Ok(())

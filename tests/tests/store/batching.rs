@@ -1,5 +1,7 @@
 //! The batching writer with its threads, over HTTP: faults, outages, memory, and the README's program.
 
+mod sources;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

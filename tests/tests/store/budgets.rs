@@ -4,7 +4,7 @@
 //! the server's own counts each time.
 
 mod following;
-mod meter;
+pub mod meter;
 mod reading;
 mod scanning;
 mod synthetic;

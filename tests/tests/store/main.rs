@@ -14,6 +14,7 @@ mod conformance;
 mod credential_chain;
 mod damage;
 mod errors;
+mod handovers;
 mod network;
 mod put_headers;
 mod races;

@@ -72,6 +72,8 @@ struct Call<R> {
     at: Duration,
     /// Its insertions that are not durable yet.
     outstanding: usize,
+    /// Those before them.
+    done: u64,
     appended: Appended,
     /// `None` once a failure has been told.
     receipt: Option<R>,
@@ -149,7 +151,7 @@ impl<R> KeyBuffer<R> {
         self.taken += insertions.len() as u64;
         self.collected_bytes += value_bytes(&insertions);
         let (outstanding, appended) = (insertions.len(), Appended::default());
-        self.calls.push_back(Call { at: now, outstanding, appended, receipt: Some(receipt) });
+        self.calls.push_back(Call { at: now, outstanding, done: 0, appended, receipt: Some(receipt) });
         self.insertions.extend(insertions);
     }
 
@@ -271,12 +273,13 @@ impl<R> KeyBuffer<R> {
             rest.start = part.end;
             call.outstanding -= part.len();
             call.appended.conflict_count += appended.conflict_count;
-            for offset in offsets.iter().flat_map(|offsets| &offsets[part.clone()]) {
+            for (position, offset) in (call.done..).zip(offsets.iter().flat_map(|offsets| &offsets[part.clone()])) {
                 match offset {
-                    Some(offset) => call.appended.add(*offset..*offset + 1, 0),
-                    None => call.appended.add(0..0, 1),
+                    Some(offset) => call.appended.add(*offset..*offset + 1),
+                    None => call.appended.add_duplicates(position..position + 1),
                 }
             }
+            call.done += part.len() as u64;
             if offsets.is_none()
                 && let Some(receipt) = call.receipt.take()
             {

@@ -350,8 +350,14 @@ impl<R, F, D> Lane<R, F, D> {
 
     /// What comes of the key is in doubt, and so of its keyspace.
     fn suspect(&mut self, now: Duration, number: u64) {
-        let Some(key) = self.keys.get_mut(&number) else { return };
+        let Some(key) = self.keys.get(&number) else { return };
         self.places.doubt(now, &key.list.keyspace);
+        self.suspect_alone(number);
+    }
+
+    /// The same of the key alone.
+    fn suspect_alone(&mut self, number: u64) {
+        let Some(key) = self.keys.get_mut(&number) else { return };
         key.suspect = true;
         let to_be_put_right = key.failure.clone().filter(|error| !error.is_transient());
         self.outcomes.push(Outcome::Suspect { list: key.list.clone(), bytes: key.bytes(), to_be_put_right });
@@ -504,6 +510,8 @@ impl<R, F, D> Lane<R, F, D> {
         let until = now.saturating_add(delay);
         key.place = Place::BackingOff(until);
         self.backing_off.insert((until, number));
+        // The store has answered: its other lists go on.
+        let of_the_list = matches!(error, WriterError::TooManySources { .. });
         let (list, cause, item_count) = (key.list.clone(), Arc::new(error), key.len() as u64);
         key.failure = Some(cause.clone());
         let barriers = key.take_barriers();
@@ -515,7 +523,11 @@ impl<R, F, D> Lane<R, F, D> {
             let told = key.take_receipts().into_iter();
             self.outcomes.extend(told.map(|receipt| Outcome::Receipt(receipt, still_buffered())));
         }
-        self.suspect(now, number);
+        if of_the_list {
+            self.suspect_alone(number);
+        } else {
+            self.suspect(now, number);
+        }
         barriers.into_iter().for_each(|barrier| self.end_barrier(barrier, End::Left(number)));
     }
 }

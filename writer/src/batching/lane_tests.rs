@@ -56,7 +56,7 @@ fn permanent() -> WriterError {
 
 fn appended(range: std::ops::Range<u64>) -> Appended {
     let mut appended = Appended::default();
-    appended.add(range, 0);
+    appended.add(range);
     appended
 }
 
@@ -72,12 +72,12 @@ struct List {
 impl List {
     fn append(&mut self, insertions: &[Insertion]) -> Appended {
         let mut appended = Appended::default();
-        for insertion in insertions {
+        for (position, insertion) in (0..).zip(insertions) {
             if insertion.nonce.is_some_and(|nonce| nonce < self.next_nonce) {
-                appended.add(0..0, 1);
+                appended.add_duplicates(position..position + 1);
             } else {
                 let offset = self.values.len() as u64;
-                appended.add(offset..offset + 1, 0);
+                appended.add(offset..offset + 1);
                 self.values.push(insertion.value.clone());
                 self.next_nonce = insertion.nonce.map_or(self.next_nonce, |nonce| nonce + 1);
             }
@@ -233,7 +233,7 @@ impl World {
             }
             (End::Partly, None) => {
                 let (insertions_done, cause) = (insertions.len() / 2, Box::new(transient()));
-                let appended = stored.append(&insertions[..insertions_done]);
+                let appended = Box::new(stored.append(&insertions[..insertions_done]));
                 Err(WriterError::PartlyAppended { list: list.to_string(), insertions_done, appended, cause })
             }
             (end, known) => {
@@ -590,4 +590,25 @@ fn what_is_discarded_is_given_back_and_the_rest_stays() {
     assert_eq!(sent.iter().map(|item| &item.value[..]).collect::<Vec<_>>(), [b"later"]);
     lane.discard(&list(9), 8);
     assert!(matches!(&lane.take_outcomes()[..], [.., Outcome::Discard(8, nothing)] if nothing.is_empty()));
+}
+
+#[test]
+fn a_list_with_too_many_sources_brings_no_doubt_on_its_keyspace() {
+    let mut lane = lane();
+    let now = Duration::ZERO;
+    lane.append(now, list(0), large(), 0);
+    let attempt = start(&mut lane, now).pop().unwrap();
+    let error = WriterError::TooManySources { list: list(0).to_string(), sources: 1_025, limit: 1_024 };
+    lane.finished(now, attempt.number, Err(error));
+    let told = lane.take_outcomes();
+    let failed = |outcome: &Outcome<u64, u64, u64>| matches!(outcome, Outcome::Receipt(0, Err(error)) if matches!(error.cause(), WriterError::TooManySources { .. }));
+    assert!(told.iter().any(failed), "its caller hears of it");
+    (1..=MAX_IN_FLIGHT as u8).for_each(|key| lane.append(now, list(key), large(), key.into()));
+    assert_eq!(start(&mut lane, now).len(), MAX_IN_FLIGHT, "the others have all places");
+    lane.discard(&list(0), 7);
+    let given_back = |outcome: Outcome<u64, u64, u64>| match outcome {
+        Outcome::Discard(7, insertions) => Some(insertions.len()),
+        _ => None,
+    };
+    assert_eq!(lane.take_outcomes().into_iter().find_map(given_back), Some(large().len()));
 }

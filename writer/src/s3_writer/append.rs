@@ -113,11 +113,15 @@ impl S3StoreWriter {
                         *expected = part.offsets.end;
                     }
                     appended.conflict_count += part.conflicts;
-                    appended.add(part.offsets, part.duplicates);
+                    appended.add(part.offsets);
+                    let before = insertions_done as u64;
+                    for run in part.duplicates {
+                        appended.add_duplicates(before + run.start..before + run.end);
+                    }
                 }
                 Err(cause) if insertions_done == 0 => return Err(cause),
                 Err(cause) => {
-                    let (list, cause) = (list.to_string(), Box::new(cause));
+                    let (list, appended, cause) = (list.to_string(), Box::new(appended), Box::new(cause));
                     return Err(WriterError::PartlyAppended { list, insertions_done, appended, cause });
                 }
             }
@@ -161,14 +165,13 @@ impl S3StoreWriter {
             match outcome {
                 AppendOutcome::Appended(appended) => {
                     let appended_count = appended.offsets.end - appended.offsets.start;
-                    let duplicates = insertion_count as u64 - appended_count;
                     driver.counters.appended.add(appended_count);
-                    driver.counters.duplicates.add(duplicates);
+                    driver.counters.duplicates.add(appended.duplicate_count());
                     driver.counters.conflicts.add(appended.conflicts);
                     driver.counters.trimmed.add(appended.trimmed);
                     lease.state.last_append = driver.clock.elapsed();
                     self.start_background_work(lease, Due::AfterAppend);
-                    return Ok(PlannedAppend { duplicates, ..appended });
+                    return Ok(appended);
                 }
                 AppendOutcome::AwaitsCompaction { insertions: refused } => {
                     attempt = Attempt::New(refused);

@@ -3,6 +3,7 @@
 #![allow(clippy::single_range_in_vec_init, reason = "receipts hold ranges")]
 
 mod expected_end;
+mod sources;
 mod trimming;
 
 use std::time::Duration;
@@ -183,6 +184,7 @@ async fn appends_are_numbered_and_a_warm_one_is_one_request() {
         first_offset: Some(3),
         appended_count: 2,
         duplicate_count: 2,
+        duplicates: vec![0..2],
         ranges: vec![3..5],
         ..Appended::default()
     };
