@@ -40,7 +40,6 @@ pub enum Compaction {
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub(super) session: SessionId,
-    pub(super) loads: u64,
     /// B.C
     pub(super) base_covered: u64,
     /// X: all commits below it are covered.
@@ -61,7 +60,6 @@ impl Session {
         let job = self.newest.clone().map(|base| Job {
             list: self.list.clone(),
             session: self.id,
-            loads: self.loads,
             options: self.options.clone(),
             recent: self.recent.clone(),
             head_page: self.head_page.clone().filter(|page| self.index().is_some_and(|index| index.id == page.id)),
@@ -95,7 +93,6 @@ impl ObjectIds {
 struct Job {
     list: ListName,
     session: SessionId,
-    loads: u64,
     options: Arc<SessionOptions>,
     recent: Recent,
     head_page: Option<Arc<HeadPage>>,
@@ -155,7 +152,6 @@ impl Job {
         let index = IndexReference { id: head_page.page.id, length: head_page.length };
         Ok(Compaction::Prepared(Prepared {
             session: self.session,
-            loads: self.loads,
             base_covered: base.covered,
             x,
             index,

@@ -105,7 +105,7 @@ pub struct Session {
     pub(super) next_put_id: u64,
     /// S: the commit that this session builds on; `None` where the list is empty.
     pub(super) newest: Option<Arc<CommitHeader>>,
-    /// Counts the Loads, so that what was prepared before one is recognised.
+    /// Counts the Loads, so that it is known whether S is younger than a call.
     pub(super) loads: u64,
     pub(super) carry: Carry,
     pub(super) recent: Recent,
@@ -144,12 +144,9 @@ impl Session {
         })
     }
 
-    /// S := what a Load found (rules 3, 5 and 8: carry rebuilt, prepared index thrown away).
+    /// S := what a Load found (rules 3, 5 and 8: carry rebuilt, prepared index thrown away where C has moved).
     pub(super) fn move_to(&mut self, snapshot: Option<Snapshot>) {
         self.loads += 1;
-        if rules::kept(Rule::DiscardPrepared) {
-            self.prepared = None;
-        }
         if rules::kept(Rule::CarryFollowsChain) {
             self.carry = snapshot
                 .as_ref()
@@ -157,6 +154,10 @@ impl Session {
                 .unwrap_or_default();
         }
         self.newest = snapshot.map(|snapshot| snapshot.header);
+        let covered = self.covered();
+        if rules::kept(Rule::DiscardPrepared) {
+            self.prepared.take_if(|prepared| Some(prepared.base_covered) != covered);
+        }
     }
 
     /// Offset of the next item.
@@ -224,9 +225,9 @@ impl Session {
     }
 
     /// Takes what a compaction of this session prepared; the next commit publishes it. `false`: it was thrown away,
-    /// because S has moved through a Load since, or another one was published (rule 8).
+    /// because another one was published since (rule 8).
     pub fn accept(&mut self, prepared: Prepared) -> bool {
-        let stale = prepared.loads != self.loads || Some(prepared.base_covered) != self.covered();
+        let stale = Some(prepared.base_covered) != self.covered();
         if (prepared.session != self.id || stale) && rules::kept(Rule::DiscardPrepared) {
             return false;
         }

@@ -88,14 +88,18 @@ impl State {
         }
     }
 
-    /// Rule 8: every Load throws the prepared index away. A commit under way that publishes it goes on by itself.
+    /// Rule 8: a Load throws the prepared index away where C has moved. A commit under way that publishes it goes on by
+    /// itself.
     pub fn discard_prepared(&mut self, bounds: &Bounds, at: usize, newest: CommitId) {
         let job = self.writers[at].job;
         if job == NONE || !bounds.kept(Rule::DiscardPrepared) {
             return;
         }
-        let still_ahead = self.world.commit(newest).covered < self.world.compaction(job).covers;
-        if bounds.kept(Rule::DiscardOnAnyChange) || !still_ahead {
+        let covered = self.world.commit(newest).covered;
+        let compaction = self.world.compaction(job);
+        let moved = covered != self.world.commit(compaction.base).covered;
+        let overtaken = covered >= compaction.covers;
+        if overtaken || moved && bounds.kept(Rule::DiscardOnAnyChange) {
             self.drop_job(at);
         }
     }

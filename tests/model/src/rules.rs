@@ -50,7 +50,7 @@ pub enum Rule {
     LeafBeforePublish,
     /// Rule 8: publish only after the ledger page was answered with success.
     LedgerBeforePublish,
-    /// Rule 8: a prepared index is thrown away at every Load.
+    /// Rule 8: a prepared index is thrown away where a Load finds that C has moved.
     DiscardPrepared,
     /// Rule 8: thrown away at every change of C, not only when C has reached X.
     DiscardOnAnyChange,
