@@ -36,7 +36,7 @@ enum Command {
         /// The configuration file: TOML where its name ends in .toml, else INI.
         #[arg(long)]
         config: PathBuf,
-        /// Ends once all that is in the partitions when they are assigned is durable.
+        /// Ends once the group has committed all that is in the partitions when it starts.
         #[arg(long)]
         until_end: bool,
     },

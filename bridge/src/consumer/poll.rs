@@ -94,7 +94,7 @@ impl KafkaConsumerBridge {
         Self { config: Arc::new(config), runtime, stop, health, until_end: false }
     }
 
-    /// Ends by itself once all that is in the partitions when they are assigned is durable and committed.
+    /// Ends by itself once the group has committed all that is in the partitions when it joins.
     #[must_use]
     pub fn until_end(mut self) -> Self {
         self.until_end = true;
@@ -221,6 +221,7 @@ impl PollLoop {
         let mut chunk = Chunk::default();
         let mut wait = POLL_WAIT;
         let mut outcome = Ok(());
+        let mut ended = Vec::new();
         // The client is borrowed by its messages.
         while chunk.records < CHUNK_RECORDS && chunk.bytes < CHUNK_BYTES && outcome.is_ok() {
             let consumer = &self.consumer;
@@ -235,22 +236,23 @@ impl PollLoop {
                     let mut state = consumer.context().state();
                     outcome = taker.take(&mut state, &mut chunk, &mut self.arena, &mut self.summary, &message);
                 }
-                Some(Err(error)) => outcome = self.client_error(error),
+                Some(Err(KafkaError::PartitionEOF(partition))) => ended.push(partition),
+                Some(Err(error)) => outcome = Self::client_error(error),
                 None => break,
             }
             wait = Duration::ZERO;
         }
         metrics::counter!("klstore_bridge_records_total").increment(chunk.records as u64);
-        chunk.dispatch(&mut self.state());
+        let mut state = self.state();
+        chunk.dispatch(&mut state);
+        // Not before what came before the end was taken.
+        ended.into_iter().for_each(|partition| state.end_seen(partition));
+        drop(state);
         outcome
     }
 
-    fn client_error(&self, error: KafkaError) -> Result<(), BridgeError> {
+    fn client_error(error: KafkaError) -> Result<(), BridgeError> {
         let fatal = match &error {
-            KafkaError::PartitionEOF(partition) => {
-                self.state().end_seen(*partition);
-                return Ok(());
-            }
             KafkaError::MessageConsumptionFatal(_) => true,
             KafkaError::MessageConsumption(code) => matches!(
                 code,
