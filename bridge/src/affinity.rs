@@ -4,6 +4,7 @@
 //! feed one list, records with the lower offsets would be taken for duplicates: such a configuration is refused.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use thiserror::Error;
@@ -19,6 +20,8 @@ const MAX_LISTS: usize = 1_000_000;
 pub enum Affinity {
     /// They need not: nonces do not come from offsets.
     NotNeeded,
+    /// They need not: lists keep the next offset of each partition.
+    BySource,
     /// Each list has its partition, by its names or because there is only one.
     ByName,
     /// The operator vouches for it.
@@ -50,7 +53,7 @@ pub enum AffinityError {
     #[error(
         "several topics ({topics}) may feed one list, and with nonce_parser=RecordOffset a record of one topic would \
          then be taken for a duplicate of another's, and lost. Use keyspace_parser=RecordTopic (or key_parser), one \
-         bridge and group for each topic, or a nonce that rises over all topics"
+         bridge and group for each topic, nonce_parser=SourceOffset, or a nonce that rises over all topics"
     )]
     SeveralTopics {
         /// Their names.
@@ -58,11 +61,11 @@ pub enum AffinityError {
     },
 }
 
-const PARTITION_REMEDY: &str =
-    "Use key_parser=RecordPartition (or keyspace_parser), or a nonce that rises over all partitions";
+const PARTITION_REMEDY: &str = "Use nonce_parser=SourceOffset, or key_parser=RecordPartition (or keyspace_parser), or a nonce that rises over all \
+    partitions";
 const KEY_REMEDY: &str = "Where producers choose the partition by the record's key alone, and the number of \
-    partitions never changes, say so with key_affinity=asserted; else use key_parser=RecordPartition, or a nonce that \
-    rises over all partitions";
+    partitions never changes, say so with key_affinity=asserted; else use nonce_parser=SourceOffset, \
+    key_parser=RecordPartition, or a nonce that rises over all partitions";
 
 /// Checks a configuration against the topics as they are: names with their numbers of partitions. `may_be_many` says
 /// that there may be more topics than these.
@@ -75,8 +78,10 @@ pub fn check(
     topics: &[(String, usize)],
     may_be_many: bool,
 ) -> Result<Affinity, AffinityError> {
-    if parser.nonce != NumberParser::RecordOffset {
-        return Ok(Affinity::NotNeeded);
+    match parser.nonce {
+        NumberParser::RecordOffset => {}
+        NumberParser::SourceOffset => return Ok(Affinity::BySource),
+        _ => return Ok(Affinity::NotNeeded),
     }
     let is = |name: &NameParser| parser.keyspace == *name || parser.key == *name;
     if (may_be_many || topics.len() > 1) && !is(&NameParser::RecordTopic) {
@@ -110,13 +115,22 @@ pub struct Sources {
 impl Sources {
     /// The other partition that has fed the list before; `None` where all is as asserted.
     pub fn other(&mut self, topic: &str, keyspace: &str, key: &str, partition: i32) -> Option<i32> {
+        let known = *self.entry(topic, keyspace, key).or_insert(partition);
+        (known != partition).then_some(known)
+    }
+
+    /// Notes which partition feeds the list, whatever was known.
+    pub fn note(&mut self, topic: &str, keyspace: &str, key: &str, partition: i32) {
+        self.entry(topic, keyspace, key).insert_entry(partition);
+    }
+
+    fn entry(&mut self, topic: &str, keyspace: &str, key: &str) -> Entry<'_, u64, i32> {
         let mut hasher = DefaultHasher::new();
         (topic, keyspace, key).hash(&mut hasher);
         if self.partitions.len() >= MAX_LISTS {
             self.partitions.clear();
         }
-        let known = *self.partitions.entry(hasher.finish()).or_insert(partition);
-        (known != partition).then_some(known)
+        self.partitions.entry(hasher.finish())
     }
 }
 
@@ -174,8 +188,8 @@ mod tests {
         let error = asserted("Static(a)", "RecordJson(/k)", &[2]).unwrap_err().to_string();
         let expected = "topic t0 has 2 partitions, and with keyspace_parser=Static(a) and key_parser=RecordJson(/k) \
             several of them may feed one list. With nonce_parser=RecordOffset a record of one partition would then be \
-            taken for a duplicate of another's, and lost. Use key_parser=RecordPartition (or keyspace_parser), or a \
-            nonce that rises over all partitions";
+            taken for a duplicate of another's, and lost. Use nonce_parser=SourceOffset, or \
+            key_parser=RecordPartition (or keyspace_parser), or a nonce that rises over all partitions";
         assert_eq!(error, expected);
     }
 
@@ -183,6 +197,8 @@ mod tests {
     fn other_nonces_are_the_operators_own() {
         let parser = parser("Static(a)", "Static(b)", "RecordHeaderUtf8(id)");
         assert_eq!(check(&parser, &topics(&[2, 3]), true), Ok(Affinity::NotNeeded));
+        let parser = super::tests::parser("Static(a)", "Static(b)", "SourceOffset");
+        assert_eq!(check(&parser, &topics(&[2, 3]), true), Ok(Affinity::BySource));
     }
 
     #[test]
@@ -193,5 +209,7 @@ mod tests {
         assert_eq!(sources.other("t", "a", "other", 4), None);
         assert_eq!(sources.other("u", "a", "k", 5), None);
         assert_eq!(sources.other("t", "a", "k", 4), Some(3));
+        sources.note("t", "a", "k", 4);
+        assert_eq!(sources.other("t", "a", "k", 3), Some(4));
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use klstore_format::NameError;
+use klstore_writer::Source;
+
 /// What is kept beside a committed offset.
 ///
 /// ```
@@ -32,6 +35,16 @@ impl Checkpoint {
     /// The nonce of the record at `offset`.
     pub fn nonce(&self, offset: u64) -> u128 {
         u128::from(self.epoch) << 64 | u128::from(offset)
+    }
+
+    /// The partition as lists know it: `topic`, or `topic#epoch`, as offsets of another epoch are others.
+    ///
+    /// # Errors
+    ///
+    /// A topic's name that has no room for the epoch.
+    pub fn source(&self, topic: &str, partition: i32) -> Result<Source, NameError> {
+        let name = if self.epoch == 0 { topic.to_owned() } else { format!("{topic}#{}", self.epoch) };
+        Source::new(name, u32::try_from(partition).unwrap_or_default())
     }
 }
 

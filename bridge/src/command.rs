@@ -36,7 +36,7 @@ enum Command {
         /// The configuration file: TOML where its name ends in .toml, else INI.
         #[arg(long)]
         config: PathBuf,
-        /// Ends once all that is in the partitions when they are assigned is durable.
+        /// Ends once the group has committed all that is in the partitions when it starts.
         #[arg(long)]
         until_end: bool,
     },
@@ -104,6 +104,7 @@ fn check_config(path: PathBuf, online: bool) -> Result<(), BridgeError> {
     if online {
         match operate::check_online(&config)? {
             Affinity::NotNeeded => println!("nonces do not come from offsets: they must rise within each list"),
+            Affinity::BySource => println!("lists keep the next offset of each partition that feeds them"),
             Affinity::ByName => println!("each list is fed by one partition"),
             Affinity::Asserted => println!("each list is fed by one partition, as key_affinity=asserted vouches"),
         }

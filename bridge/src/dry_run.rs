@@ -58,7 +58,7 @@ impl DryRun {
 
     fn add(&mut self, config: &BridgeConfig, record: &Record<'_>) {
         self.record_count += 1;
-        let goes = match route(&config.parser, Checkpoint::default(), record, Bytes::copy_from_slice) {
+        let goes = match route(&config.parser, Checkpoint::default(), None, record, Bytes::copy_from_slice) {
             Ok(Route::Skip) => {
                 self.skipped_count += 1;
                 "skipped".to_owned()

@@ -1,6 +1,7 @@
 //! Why a bridge stops, and the exit code that says so.
 
 use klstore_config::ConfigErrors;
+use klstore_format::NameError;
 use klstore_writer::WriterError;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
@@ -73,6 +74,37 @@ pub enum BridgeError {
         /// The chunk's partition, and the first of its records.
         at: Coordinates,
     },
+    /// A list is further than its partition.
+    #[error(
+        "topic {topic}, partition {partition} ends at offset {high}, and a list that its records go to has been fed up to \
+         offset {next} of a partition of this name: the topic was deleted and created again, and its records would be \
+         dropped as duplicates. Stop all instances and run `klstore-bridge bump-epoch`, which begins anew with what is there"
+    )]
+    ListAhead {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Behind its last record.
+        high: i64,
+        /// The lowest offset that the list still takes.
+        next: u64,
+    },
+    /// A list is fed from more partitions than it can keep apart.
+    #[error(
+        "the record at {at} and the following ones: {cause}. Nothing is lost: choose a list for each partition, or fewer \
+         partitions, and start again"
+    )]
+    TooManySources {
+        /// The first record that was not appended.
+        at: Coordinates,
+        /// The writer's words.
+        #[source]
+        cause: Box<WriterError>,
+    },
+    /// Give the topic a shorter name: with the epoch it is too long for a source.
+    #[error(transparent)]
+    SourceName(#[from] NameError),
     /// `auto.offset.reset=error`, and nothing is committed.
     #[error("topic {topic}, partition {partition}: the group has committed nothing, and auto.offset.reset=error")]
     NothingCommitted {
@@ -115,12 +147,17 @@ impl BridgeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::System { .. } => 1,
-            Self::Configuration(_) | Self::Store(_) | Self::Affinity(_) => 3,
+            Self::Configuration(_)
+            | Self::Store(_)
+            | Self::Affinity(_)
+            | Self::TooManySources { .. }
+            | Self::SourceName(_) => 3,
             Self::Outage { .. } => 4,
             Self::Kafka { .. } => 5,
             Self::Poison(_) => 6,
             Self::OffsetGone { .. }
             | Self::UnexpectedDuplicate { .. }
+            | Self::ListAhead { .. }
             | Self::NothingCommitted { .. }
             | Self::Checkpoint(_)
             | Self::PartitionsChanged { .. } => 7,

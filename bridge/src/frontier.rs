@@ -68,6 +68,11 @@ impl Frontier {
         ticket
     }
 
+    /// There are no records below `offset` beyond what was taken: aborted ones and markers take offsets too.
+    pub fn skip_to(&mut self, offset: i64) {
+        self.next = self.next.max(offset);
+    }
+
     /// One part of a chunk is settled.
     pub fn settle(&mut self, ticket: Ticket) {
         let index = ticket.0.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
@@ -140,6 +145,7 @@ mod tests {
         Settle(usize),
         Commit,
         Rewind,
+        SkipTo(i64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -148,6 +154,7 @@ mod tests {
             8 => any::<usize>().prop_map(Step::Settle),
             2 => Just(Step::Commit),
             1 => Just(Step::Rewind),
+            1 => (-3..5_i64).prop_map(Step::SkipTo),
         ]
     }
 
@@ -186,6 +193,10 @@ mod tests {
                             frontier.committed(offset);
                             committed = Some(offset);
                         }
+                    }
+                    Step::SkipTo(ahead) => {
+                        frontier.skip_to(next + ahead);
+                        next += ahead.max(0);
                     }
                     Step::Rewind => {
                         next = frontier.rewind();

@@ -12,6 +12,8 @@ pub mod envelope;
 pub mod error;
 pub mod frontier;
 pub mod health;
+mod judge;
+mod measured;
 pub mod monitor;
 pub mod operate;
 pub mod parser;

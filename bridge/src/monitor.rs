@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -23,6 +23,11 @@ const MAX_CONNECTIONS: usize = 16;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The poll thread stands still for as long as a drain and the questions of a rebalance take, and no longer.
 const LIVE_INTERVAL: Duration = Duration::from_secs(120);
+const HISTOGRAMS: &[(&str, &[f64])] = &[
+    ("klstore_bridge_put_seconds", &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0]),
+    ("klstore_bridge_batch_items", &[1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0]),
+    ("klstore_bridge_batch_bytes", &[1e3, 1e4, 1e5, 1e6, 4e6, 16e6]),
+];
 /// How often counters that nobody looked at are tidied up.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -32,12 +37,24 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// Another recorder is there already.
 pub fn install_recorder() -> io::Result<PrometheusHandle> {
-    let handle = PrometheusBuilder::new().install_recorder().map_err(io::Error::other)?;
+    let mut builder = PrometheusBuilder::new();
+    for (name, buckets) in HISTOGRAMS {
+        let matcher = Matcher::Full((*name).to_owned());
+        builder = builder.set_buckets_for_metric(matcher, buckets).map_err(io::Error::other)?;
+    }
+    let handle = builder.install_recorder().map_err(io::Error::other)?;
     metrics::describe_counter!("klstore_bridge_records_total", "Records taken from Kafka");
     metrics::describe_counter!("klstore_bridge_duplicates_total", "Records that their list had already");
     metrics::describe_counter!("klstore_bridge_poison_total", "Records that could not go where they should, by kind");
     metrics::describe_counter!("klstore_bridge_rebalances_total", "Assignments, revocations and losses of partitions");
     metrics::describe_counter!("klstore_bridge_commit_failures_total", "Commits of offsets that failed");
+    metrics::describe_counter!("klstore_bridge_regressions_total", "Records of lists that something else has fed");
+    metrics::describe_histogram!(
+        "klstore_bridge_put_seconds",
+        "How long an append to S3 took, with what it had to load"
+    );
+    metrics::describe_histogram!("klstore_bridge_batch_items", "Records of an append");
+    metrics::describe_histogram!("klstore_bridge_batch_bytes", "Bytes of an append's values");
     metrics::describe_gauge!("klstore_bridge_lag_records", "From what is durable to the end of the partition");
     metrics::describe_gauge!(
         "klstore_bridge_frontier_age_seconds",
@@ -48,6 +65,7 @@ pub fn install_recorder() -> io::Result<PrometheusHandle> {
     metrics::counter!("klstore_bridge_records_total").absolute(0);
     metrics::counter!("klstore_bridge_duplicates_total").absolute(0);
     metrics::counter!("klstore_bridge_commit_failures_total").absolute(0);
+    metrics::counter!("klstore_bridge_regressions_total").absolute(0);
     for kind in ["unreadable", "tombstone", "not_appendable", "other_source"] {
         metrics::counter!("klstore_bridge_poison_total", "kind" => kind).absolute(0);
     }

@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 
 use crate::error::BridgeError;
 use crate::frontier::Ticket;
+use crate::judge::{Finding, Judge};
+use crate::measured::MeasuredWriter;
 use crate::settings::{BridgeConfig, DeadLetters};
 
 /// How long to wait after something failed that has to be put right.
@@ -48,20 +50,30 @@ pub(crate) enum Work {
         keyspace: String,
         key: String,
         insertions: Vec<Insertion>,
+        /// Asked where the list drops some of them.
+        judge: Option<Judge>,
     },
     /// A dead letter for a topic.
-    Produce {
-        key: String,
-        letter: Bytes,
-    },
+    Produce { key: String, letter: Bytes },
 }
 
-/// A job that is durable.
+/// A job that is durable, or never will be.
 pub(crate) struct Done {
     pub(crate) source: Source,
     pub(crate) bytes: u64,
     pub(crate) first: i64,
     pub(crate) duplicates: u64,
+    /// Where there were duplicates, what their list says of them.
+    pub(crate) finding: Option<ListFinding>,
+    /// Why it cannot become durable.
+    pub(crate) refused: Option<Box<WriterError>>,
+}
+
+/// What a list says of duplicates.
+pub(crate) struct ListFinding {
+    pub(crate) keyspace: String,
+    pub(crate) key: String,
+    pub(crate) finding: Finding,
 }
 
 enum Message {
@@ -71,7 +83,7 @@ enum Message {
 
 /// A writer with everything that is under way. Dropping it gives all of that up.
 pub(crate) struct Pipeline {
-    pub(crate) writer: BatchingStoreWriter<S3StoreWriter>,
+    pub(crate) writer: BatchingStoreWriter<MeasuredWriter>,
     sender: UnboundedSender<Message>,
     pub(crate) done: mpsc::Receiver<Done>,
     tasks: [JoinHandle<()>; 2],
@@ -88,7 +100,8 @@ impl PipelineFactory {
     pub(crate) fn start(&self) -> Result<Pipeline, BridgeError> {
         let config = &self.config;
         let writer = self.runtime.block_on(S3StoreWriter::new(config.s3.clone())).map_err(BridgeError::store)?;
-        let batching = BatchingStoreWriter::builder(writer, config.batcher.clone()).runtime(self.runtime.clone());
+        let batching =
+            BatchingStoreWriter::builder(MeasuredWriter(writer), config.batcher.clone()).runtime(self.runtime.clone());
         let writer = batching.build().map_err(BridgeError::store)?;
         let letters = match &config.parser.dead_letters {
             Some(DeadLetters::Topic(topic)) => Some(LetterProducer::new(config, topic)?),
@@ -129,7 +142,7 @@ impl Drop for Pipeline {
 
 /// Hands jobs to the writer, in their order.
 struct Taker {
-    writer: BatchingStoreWriter<S3StoreWriter>,
+    writer: BatchingStoreWriter<MeasuredWriter>,
     create_keyspaces: bool,
     /// Those that exist for certain.
     keyspaces: HashSet<String>,
@@ -144,7 +157,7 @@ struct Open {
 }
 
 enum Promise {
-    Append { keyspace: String, key: String, receipt: AppendReceipt },
+    Append { keyspace: String, key: String, receipt: AppendReceipt, judge: Option<Judge> },
     Produce { producer: LetterProducer, key: String, letter: Bytes },
 }
 
@@ -167,12 +180,12 @@ impl Taker {
 
     async fn take(&mut self, job: Job) {
         let Job { source, bytes, first, work } = job;
-        let done = Done { source, bytes, first, duplicates: 0 };
+        let done = Done { source, bytes, first, duplicates: 0, finding: None, refused: None };
         let promise = match work {
-            Work::Append { keyspace, key, insertions } => {
+            Work::Append { keyspace, key, insertions, judge } => {
                 self.ensure_keyspace(&keyspace).await;
                 match self.writer.append_list(&keyspace, &key, insertions).await {
-                    Ok(receipt) => Promise::Append { keyspace, key, receipt },
+                    Ok(receipt) => Promise::Append { keyspace, key, receipt, judge },
                     // Names and insertions were checked before, so the writer is being dropped: nobody waits any more.
                     Err(error) => return tracing::warn!(%error, "an append was not taken"),
                 }
@@ -204,7 +217,7 @@ impl Taker {
 
 /// Tells the poll thread of each job that became durable.
 async fn settle(
-    writer: BatchingStoreWriter<S3StoreWriter>,
+    writer: BatchingStoreWriter<MeasuredWriter>,
     mut opened: UnboundedReceiver<Open>,
     finished: mpsc::Sender<Done>,
 ) {
@@ -225,13 +238,23 @@ async fn settle(
 }
 
 /// Waits until a job is durable, however long it takes; `None` where the writer was dropped.
-async fn durable(writer: &BatchingStoreWriter<S3StoreWriter>, job: Open) -> Option<Done> {
+async fn durable(writer: &BatchingStoreWriter<MeasuredWriter>, job: Open) -> Option<Done> {
     let mut done = job.done;
     match job.promise {
-        Promise::Append { keyspace, key, receipt } => match receipt.await {
-            Ok(appended) => done.duplicates = appended.duplicate_count,
+        Promise::Append { keyspace, key, receipt, judge } => match receipt.await {
+            Ok(appended) => {
+                done.duplicates = appended.duplicate_count;
+                if let Some(judge) = judge.filter(|_| appended.duplicate_count > 0) {
+                    let all = appended.appended_count == 0;
+                    let finding = judge.ask(&writer.inner().0, &keyspace, &key, all).await;
+                    done.finding = Some(ListFinding { keyspace, key, finding });
+                }
+            }
             // Durable all the same; only the offsets are not known.
             Err(WriterError::UnexpectedReceipt { .. }) => {}
+            Err(error) if matches!(error.cause(), WriterError::TooManySources { .. }) => {
+                done.refused = Some(Box::new(error));
+            }
             Err(error @ WriterError::StillBuffered { .. }) => {
                 tracing::error!(%error, "somebody has to put this right; tried again until then");
                 while let Err(error) = writer.flush_key(&keyspace, &key).await {

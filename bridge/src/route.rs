@@ -1,7 +1,7 @@
 //! What becomes of a record: an append, a dead letter, nothing, or the end.
 
 use bytes::Bytes;
-use klstore_writer::{Insertion, WriterError};
+use klstore_writer::{Insertion, Source, SourceOffset, WriterError};
 use serde_json::Value as Json;
 use thiserror::Error;
 
@@ -50,15 +50,16 @@ pub enum Poison {
     },
     /// Another partition has fed its list.
     #[error(
-        "the record at {at} is of a list that partition {other} has fed: with nonce_parser=RecordOffset it may be taken \
+        "the record at {at} is of a list that {} has fed: with nonce_parser=RecordOffset it may be taken \
          for a duplicate. key_affinity=asserted does not hold: producers do not choose the partition by the key alone, \
-         or partitions were added"
+         or partitions were added. nonce_parser=SourceOffset takes such records, in new lists",
+        feeder(*.other)
     )]
     OtherSource {
         /// The record.
         at: Coordinates,
-        /// The other partition.
-        other: i32,
+        /// The other partition, where the list says which.
+        other: Option<i32>,
     },
 }
 
@@ -74,7 +75,12 @@ impl Poison {
     }
 }
 
-/// Decides on one record. `copy` brings a value into memory of the bridge's own.
+fn feeder(partition: Option<i32>) -> String {
+    partition.map_or("something else".to_owned(), |partition| format!("partition {partition}"))
+}
+
+/// Decides on one record. Where there is a `source` its list notes how far it has come; `copy` brings a value into
+/// memory of the bridge's own.
 ///
 /// # Errors
 ///
@@ -82,6 +88,7 @@ impl Poison {
 pub fn route(
     settings: &ParserSettings,
     checkpoint: Checkpoint,
+    source: Option<&Source>,
     record: &Record<'_>,
     copy: impl FnOnce(&[u8]) -> Bytes,
 ) -> Result<Route, Poison> {
@@ -103,7 +110,11 @@ pub fn route(
         ValueForm::Raw => copy(record.value.unwrap_or_default()),
         ValueForm::Envelope => Bytes::from(Json::Object(envelope(record)).to_string()),
     };
-    let insertion = Insertion { value, nonce, timestamp, ..Insertion::default() };
+    let at_source = |source: &Source| {
+        let offset = u64::try_from(record.offset).ok()?;
+        Some(SourceOffset { source: source.clone(), offset })
+    };
+    let insertion = Insertion { value, nonce, timestamp, source_offset: source.and_then(at_source) };
     Ok(Route::Append { keyspace, key, insertion })
 }
 
@@ -141,7 +152,7 @@ mod tests {
 
     fn routed(settings: &ParserSettings, record: &Record<'_>) -> Result<Route, String> {
         let checkpoint = Checkpoint { epoch: 1, ..Checkpoint::default() };
-        route(settings, checkpoint, record, Bytes::copy_from_slice).map_err(|poison| poison.to_string())
+        route(settings, checkpoint, None, record, Bytes::copy_from_slice).map_err(|poison| poison.to_string())
     }
 
     fn append(value: &'static [u8]) -> Route {

@@ -17,6 +17,9 @@ mod policies;
 #[path = "bridge/scene.rs"]
 mod scene;
 
+#[path = "bridge/sources.rs"]
+mod sources;
+
 use scene::Scene;
 
 #[tokio::test(flavor = "multi_thread")]

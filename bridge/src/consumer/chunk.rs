@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use klstore_writer::Insertion;
+use klstore_writer::{Insertion, Source as ListSource};
 
 use super::state::State;
 use crate::checkpoint::Checkpoint;
+use crate::judge::Judge;
+use crate::parser::NumberParser;
 use crate::pipeline::{Job, Source, Work};
 
 /// What an item and a call are taken to need in memory beside values and names.
@@ -34,6 +36,9 @@ struct PartitionChunk {
 #[derive(Default)]
 struct ListChunk {
     first: i64,
+    last: i64,
+    /// Of dead letters; the records of other lists are judged where they are duplicates.
+    of_letters: bool,
     insertions: Vec<Insertion>,
     bytes: u64,
 }
@@ -45,6 +50,8 @@ pub(super) struct Origin<'a> {
     pub(super) assignment: u64,
     pub(super) offset: i64,
     pub(super) checkpoint: Checkpoint,
+    /// Where lists note how far they have been fed from it.
+    pub(super) source: Option<&'a ListSource>,
 }
 
 impl Chunk {
@@ -59,13 +66,25 @@ impl Chunk {
     }
 
     pub(super) fn append(&mut self, origin: &Origin<'_>, list: (String, String), insertion: Insertion) {
+        self.add(origin, list, insertion, false);
+    }
+
+    /// A dead letter for a list of such.
+    pub(super) fn append_letter(&mut self, origin: &Origin<'_>, list: (String, String), insertion: Insertion) {
+        self.add(origin, list, insertion, true);
+    }
+
+    fn add(&mut self, origin: &Origin<'_>, list: (String, String), insertion: Insertion, of_letters: bool) {
         let bytes = insertion.value.len() as u64 + ITEM_OVERHEAD;
         let call_bytes = (list.0.len() + list.1.len()) as u64 + CALL_OVERHEAD;
         let chunk = self.record(origin).lists.entry(list).or_insert_with(|| ListChunk {
             first: origin.offset,
+            last: origin.offset,
+            of_letters,
             insertions: Vec::new(),
             bytes: call_bytes,
         });
+        chunk.last = origin.offset;
         chunk.insertions.push(insertion);
         chunk.bytes += bytes;
         self.bytes += bytes;
@@ -104,10 +123,17 @@ impl Chunk {
             // Given back since: whoever has the partition now reads the records again.
             let Some(partition) = partition.filter(|partition| partition.assignment == assignment) else { continue };
             let parts = chunk.lists.len() + chunk.letters.len();
+            let (judged_by, epoch) = (partition.source.clone(), partition.checkpoint.epoch);
             let ticket = partition.frontier.take(chunk.first, chunk.last, parts, now);
             let source = Source { topic: chunk.topic, partition: chunk.partition, assignment, ticket };
             for ((keyspace, key), list) in chunk.lists {
-                let work = Work::Append { keyspace, key, insertions: list.insertions };
+                let nonce = &state.config.parser.nonce;
+                let judge = (nonce.is_offset() && !list.of_letters).then(|| Judge {
+                    epoch: (*nonce == NumberParser::RecordOffset).then_some(epoch),
+                    source: judged_by.clone(),
+                    last: u64::try_from(list.last).unwrap_or_default(),
+                });
+                let work = Work::Append { keyspace, key, insertions: list.insertions, judge };
                 let job = Job { source: source.clone(), bytes: list.bytes, first: list.first, work };
                 state.backpressure.add(job.bytes);
                 state.pipeline.send(job);

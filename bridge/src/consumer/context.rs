@@ -1,5 +1,6 @@
 //! What the client calls from within `poll`: rebalances, commits' outcomes, its log and statistics.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::ClientContext;
@@ -9,7 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 
-use super::positions::positions;
+use super::positions::{check_lists, positions};
 use super::state::State;
 
 /// The state, shared by the poll loop and what the client calls back. Both are on the poll thread: the lock is never
@@ -28,11 +29,16 @@ impl Context {
     fn assigned(&self, consumer: &BaseConsumer<Self>, assigned: &TopicPartitionList) {
         metrics::counter!("klstore_bridge_rebalances_total", "kind" => "assigned").increment(1);
         let mut list = TopicPartitionList::new();
-        let config = self.state().config.clone();
-        let positions = positions(consumer, &config, assigned);
+        let (config, writer, runtime) = {
+            let state = self.state();
+            (state.config.clone(), state.pipeline.writer.inner().0.clone(), state.factory.runtime.clone())
+        };
+        let positions = positions(consumer, &config, assigned).and_then(|positions| {
+            check_lists(&writer, &runtime, &config, &positions)?;
+            Ok(positions)
+        });
         let mut state = self.state();
         state.was_assigned = true;
-        state.last_rebalance = state.now();
         match positions {
             Ok(positions) => {
                 for position in positions {
@@ -99,7 +105,7 @@ impl Context {
             tracing::warn!(lost, "what was in memory is given up; it is read again by whoever has its partition");
             state.give_up_what_is_buffered();
         }
-        state.last_rebalance = state.now();
+        forget(&state, &partitions);
         let given = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(revoked),
             _ => consumer.unassign(),
@@ -116,6 +122,18 @@ impl Context {
             Err(error) => commit_failed(&error),
         }
     }
+}
+
+/// Others append to the lists of these partitions from now on: what is known of them is not told as the latest.
+fn forget(state: &State, partitions: &[(String, i32)]) {
+    let lists = partitions.iter().map(|(topic, number)| state.config.parser.list_of(topic, *number));
+    // Where a record decides on its list, all lists may be theirs.
+    let lists: Option<HashSet<(String, String)>> = lists.collect();
+    let matches = |keyspace: &str, key: &str| {
+        let is_one = |lists: &HashSet<(String, String)>| lists.contains(&(keyspace.to_owned(), key.to_owned()));
+        lists.as_ref().is_none_or(is_one)
+    };
+    state.pipeline.writer.inner().0.forget(matches);
 }
 
 fn commit_failed(error: &KafkaError) {

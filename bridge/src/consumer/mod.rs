@@ -5,6 +5,7 @@ mod context;
 mod poll;
 mod positions;
 mod state;
+mod until_end;
 
 pub(crate) use positions::partition_counts;
 

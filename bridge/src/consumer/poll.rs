@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use klstore_format::plan::validate;
 use klstore_writer::{Insertion, StoreWriter, WriterError};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 use super::chunk::{Chunk, Origin};
 use super::context::Context;
 use super::positions::check_affinity;
-use super::state::State;
+use super::state::{State, UNKNOWN_PARTITION};
+use super::until_end::UntilEnd;
 use crate::affinity::Affinity;
 use crate::backpressure::Change;
 use crate::error::BridgeError;
@@ -34,6 +35,7 @@ const CHUNK_BYTES: u64 = 4 << 20;
 /// How often lag is measured, and the queue of fetched records at most.
 const STATISTICS_MILLIS: u32 = 5_000;
 const MAX_FETCH_QUEUE_KIB: u64 = 64 << 10;
+const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bridge from a consumer group into lists.
 ///
@@ -92,7 +94,7 @@ impl KafkaConsumerBridge {
         Self { config: Arc::new(config), runtime, stop, health, until_end: false }
     }
 
-    /// Ends by itself once all that is in the partitions when they are assigned is durable and committed.
+    /// Ends by itself once the group has committed all that is in the partitions when it joins.
     #[must_use]
     pub fn until_end(mut self) -> Self {
         self.until_end = true;
@@ -119,7 +121,6 @@ impl KafkaConsumerBridge {
         let consumer = self.consumer()?;
         let topics_checked = check_affinity(&consumer, &self.config)?;
         let affinity = topics_checked.affinity;
-        consumer.context().state().partition_total = topics_checked.partition_total();
         let topics = self.config.kafka.topics.subscription();
         consumer.subscribe(&topics).map_err(BridgeError::kafka(format!("subscribing to {}", topics.join(", "))))?;
         let reads_headers = self.config.parser.reads_headers() || self.config.parser.on_poison == OnPoison::DeadLetter;
@@ -130,7 +131,7 @@ impl KafkaConsumerBridge {
             config: self.config,
             stop: self.stop,
             health: self.health,
-            until_end: self.until_end,
+            until_end: self.until_end.then(UntilEnd::default),
             affinity,
             reads_headers,
             consumer,
@@ -164,7 +165,7 @@ struct PollLoop {
     config: Arc<BridgeConfig>,
     stop: StopHandle,
     health: Health,
-    until_end: bool,
+    until_end: Option<UntilEnd>,
     affinity: Affinity,
     reads_headers: bool,
     /// Values of a chunk share an allocation.
@@ -187,23 +188,29 @@ impl PollLoop {
             if let Some(failure) = state.failure.take() {
                 return Err(failure);
             }
-            if self.until_end && state.is_at_end() {
-                return Ok(());
-            }
             let change = state.backpressure.change();
             metrics::gauge!("klstore_bridge_buffered_bytes").set(state.backpressure.used() as f64);
             let rewind = std::mem::take(&mut state.rewind);
+            let has_suspects = state.has_suspects();
             let waiting = state.oldest_since().map_or(Duration::ZERO, |since| state.now().saturating_sub(since));
             self.health.polled(state.was_assigned, waiting);
             drop(state);
             if let Some(change) = change {
                 self.pause_or_resume(change);
             }
-            if rewind {
-                self.rewind()?;
+            if !rewind.is_empty() {
+                self.rewind(&rewind)?;
+            }
+            if has_suspects {
+                self.settle_suspects();
             }
             self.commit_if_due();
             self.check_outage()?;
+            if let Some(until_end) = &mut self.until_end
+                && until_end.is_reached(&self.consumer, &self.config)?
+            {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -214,6 +221,7 @@ impl PollLoop {
         let mut chunk = Chunk::default();
         let mut wait = POLL_WAIT;
         let mut outcome = Ok(());
+        let mut ended = Vec::new();
         // The client is borrowed by its messages.
         while chunk.records < CHUNK_RECORDS && chunk.bytes < CHUNK_BYTES && outcome.is_ok() {
             let consumer = &self.consumer;
@@ -228,22 +236,23 @@ impl PollLoop {
                     let mut state = consumer.context().state();
                     outcome = taker.take(&mut state, &mut chunk, &mut self.arena, &mut self.summary, &message);
                 }
-                Some(Err(error)) => outcome = self.client_error(error),
+                Some(Err(KafkaError::PartitionEOF(partition))) => ended.push(partition),
+                Some(Err(error)) => outcome = Self::client_error(error),
                 None => break,
             }
             wait = Duration::ZERO;
         }
         metrics::counter!("klstore_bridge_records_total").increment(chunk.records as u64);
-        chunk.dispatch(&mut self.state());
+        let mut state = self.state();
+        chunk.dispatch(&mut state);
+        // Not before what came before the end was taken.
+        ended.into_iter().for_each(|partition| state.end_seen(partition));
+        drop(state);
         outcome
     }
 
-    fn client_error(&self, error: KafkaError) -> Result<(), BridgeError> {
+    fn client_error(error: KafkaError) -> Result<(), BridgeError> {
         let fatal = match &error {
-            KafkaError::PartitionEOF(partition) => {
-                self.state().end_seen(*partition);
-                return Ok(());
-            }
             KafkaError::MessageConsumptionFatal(_) => true,
             KafkaError::MessageConsumption(code) => matches!(
                 code,
@@ -271,29 +280,51 @@ impl PollLoop {
         }
     }
 
-    /// Reads the partitions that we still have again from where they are settled.
-    fn rewind(&mut self) -> Result<(), BridgeError> {
+    /// Reads those of the partitions that we still have again from where they are settled.
+    fn rewind(&mut self, partitions: &[(String, i32)]) -> Result<(), BridgeError> {
         let mut list = TopicPartitionList::new();
         let mut state = self.state();
-        for (topic, partitions) in &mut state.partitions {
-            for (number, partition) in partitions {
-                let offset = Offset::Offset(partition.frontier.rewind());
-                // What is read again may be in the lists.
-                partition.is_fresh = false;
+        for (topic, number) in partitions {
+            let Some(partition) = state.partition(topic, *number) else { continue };
+            partition.follows &= partition.frontier.is_idle();
+            let offset = Offset::Offset(partition.frontier.rewind());
+            // What is read again may be in the lists.
+            partition.is_fresh = false;
+            if list.find_partition(topic, *number).is_none() {
                 list.add_partition_offset(topic, *number, offset).map_err(BridgeError::kafka("reading again"))?;
             }
         }
+        let is_paused = state.backpressure.is_paused();
         drop(state);
-        // Only cooperative rebalances leave us any.
-        self.consumer.incremental_unassign(&list).map_err(BridgeError::kafka("reading again"))?;
-        self.consumer.incremental_assign(&list).map_err(BridgeError::kafka("reading again"))
+        let again = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self
+                .consumer
+                .incremental_unassign(&list)
+                .and_then(|()| self.consumer.incremental_assign(&list))
+                .and_then(|()| if is_paused { self.consumer.pause(&list) } else { Ok(()) }),
+            _ => self.consumer.seek_partitions(list, SEEK_TIMEOUT).map(drop),
+        };
+        again.map_err(BridgeError::kafka("reading again"))
+    }
+
+    /// Duplicates of lists that seem to be further than their partition.
+    fn settle_suspects(&self) {
+        let end = |topic: &str, number| {
+            let watermarks = self.consumer.fetch_watermarks(topic, number, SEEK_TIMEOUT);
+            let doing = || format!("reading the ends of {topic}/{number}");
+            watermarks.map(|(_, high)| high).map_err(|error| BridgeError::kafka(doing())(error))
+        };
+        self.state().settle_suspects(end);
     }
 
     fn commit_if_due(&mut self) {
-        let state = self.state();
+        let mut state = self.state();
         let now = state.now();
         if now.saturating_sub(self.last_commit) < self.config.run.commit_interval {
             return;
+        }
+        if let Ok(positions) = self.consumer.position() {
+            state.follow(&positions);
         }
         let list = state.to_commit(None);
         drop(state);
@@ -335,7 +366,7 @@ impl PollLoop {
             self.consumer.context().commit_now(&self.consumer, &list);
         }
         if drained {
-            let close = async { (writer.close().await, writer.inner().close().await) };
+            let close = async { (writer.close().await, writer.inner().0.close().await) };
             if runtime.block_on(async { tokio::time::timeout(limit, close).await }).is_err() {
                 tracing::warn!("compactions were not finished; the next writer does them");
             }
@@ -369,11 +400,12 @@ impl RecordTaker<'_> {
     ) -> Result<(), BridgeError> {
         let (topic, number, offset) = (message.topic(), message.partition(), message.offset());
         let Some(partition) = state.partition(topic, number) else { return Ok(()) };
-        let (assignment, checkpoint) = (partition.assignment, partition.checkpoint);
-        let origin = Origin { topic, partition: number, assignment, offset, checkpoint };
+        let (assignment, checkpoint, source) = (partition.assignment, partition.checkpoint, partition.source.clone());
+        let origin = Origin { topic, partition: number, assignment, offset, checkpoint, source: source.as_ref() };
         if !partition.frontier.is_new(offset) || chunk.has(&origin) {
             return Ok(());
         }
+        partition.follows = true;
         let headers: Vec<Header<'_>> = match message.headers().filter(|_| self.reads_headers) {
             Some(headers) => headers.iter().map(|header| (header.key, header.value)).collect(),
             None => Vec::new(),
@@ -393,7 +425,7 @@ impl RecordTaker<'_> {
             arena.split().freeze()
         };
         summary.record_count += 1;
-        match route(&self.config.parser, checkpoint, &record, copy) {
+        match route(&self.config.parser, checkpoint, origin.source, &record, copy) {
             Ok(Route::Skip) => {
                 summary.skipped_count += 1;
                 chunk.skip(&origin);
@@ -430,6 +462,8 @@ impl RecordTaker<'_> {
         if self.affinity == Affinity::Asserted
             && let Some(other) = state.sources.other(origin.topic, &list.0, &list.1, origin.partition)
         {
+            metrics::counter!("klstore_bridge_regressions_total").increment(1);
+            let other = (other != UNKNOWN_PARTITION).then_some(other);
             return Err(Poison::OtherSource { at: record.coordinates(), other });
         }
         Ok(())
@@ -457,7 +491,7 @@ impl RecordTaker<'_> {
                 let mut insertion = Insertion::new(letter);
                 insertion.nonce = u64::try_from(record.offset).ok().map(|offset| origin.checkpoint.nonce(offset));
                 let list = (keyspace.clone(), format!("{}.{}", record.topic, record.partition));
-                chunk.append(origin, list, insertion);
+                chunk.append_letter(origin, list, insertion);
             }
             (OnPoison::DeadLetter, Some(DeadLetters::Topic(_))) => {
                 summary.dead_letter_count += 1;

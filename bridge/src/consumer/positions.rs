@@ -2,21 +2,28 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
+use klstore_writer::{S3StoreWriter, WriterError};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
 
 use super::context::Context;
 use super::state::Found;
 use crate::affinity::{self, Affinity};
 use crate::checkpoint::Checkpoint;
 use crate::error::BridgeError;
+use crate::judge::next_offset;
+use crate::parser::NumberParser;
 use crate::record::Coordinates;
 use crate::settings::{BridgeConfig, StartAt, Topics};
 
 /// How long one request may take, and how often it is made.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 6;
+/// Lists whose ends are read at once.
+const LISTS_AT_ONCE: usize = 16;
 
 /// A partition's offsets, as far as they decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +96,10 @@ pub(super) fn positions(
             return Err(BridgeError::PartitionsChanged { topic, before, now: now.unwrap_or_default() });
         }
         checkpoint.partitions = now.and_then(|now| u32::try_from(now).ok());
-        positions.push(Position { topic, partition, start, found: Found { committed, checkpoint, end: high } });
+        let notes = matches!(affinity.affinity, Affinity::Asserted | Affinity::BySource);
+        let source = notes.then(|| checkpoint.source(&topic, partition)).transpose()?;
+        let found = Found { committed, checkpoint, source, end: high };
+        positions.push(Position { topic, partition, start, found });
     }
     Ok(positions)
 }
@@ -101,10 +111,6 @@ pub(super) struct TopicsChecked {
 }
 
 impl TopicsChecked {
-    pub(super) fn partition_total(&self) -> usize {
-        self.topics.iter().map(|(_, partitions)| partitions).sum()
-    }
-
     fn partitions(&self, topic: &str) -> Option<usize> {
         self.topics.iter().find(|(name, _)| name == topic).map(|(_, partitions)| *partitions)
     }
@@ -157,6 +163,44 @@ fn at_times(
         added.map_err(BridgeError::kafka("start_timestamp"))?;
     }
     ask("looking for start_timestamp", || consumer.offsets_for_times(times.clone(), REQUEST_TIMEOUT)).map(Some)
+}
+
+/// Whether the lists that are known by name are no further than their partitions.
+pub(super) fn check_lists(
+    writer: &S3StoreWriter,
+    runtime: &Handle,
+    config: &BridgeConfig,
+    positions: &[Position],
+) -> Result<(), BridgeError> {
+    if !config.parser.nonce.is_offset() {
+        return Ok(());
+    }
+    let asked = positions.iter().filter_map(|position| {
+        let (keyspace, key) = config.parser.list_of(&position.topic, position.partition)?;
+        Some(async move { (position, writer.position(&keyspace, &key).await) })
+    });
+    let answers = stream::iter(asked).buffer_unordered(LISTS_AT_ONCE).collect::<Vec<_>>();
+    let Ok(answers) = runtime.block_on(async { tokio::time::timeout(REQUEST_TIMEOUT, answers).await }) else {
+        tracing::warn!("the lists' ends could not be read in time: they are compared when one drops duplicates");
+        return Ok(());
+    };
+    for (position, answer) in answers {
+        let list = match answer {
+            Ok(list) => list,
+            Err(WriterError::KeyspaceNotFound { .. }) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "a list's end could not be read: it is compared when the list drops duplicates");
+                continue;
+            }
+        };
+        let Position { topic, partition, found, .. } = position;
+        let by_nonce = config.parser.nonce == NumberParser::RecordOffset;
+        let next = next_offset(&list, by_nonce.then_some(found.checkpoint.epoch), found.source.as_ref());
+        if i64::try_from(next).map_or(true, |next| next > found.end) {
+            return Err(BridgeError::ListAhead { topic: topic.clone(), partition: *partition, high: found.end, next });
+        }
+    }
+    Ok(())
 }
 
 /// Asks again while the brokers do not answer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use klstore_writer::{Clock, SystemClock};
+use klstore_writer::{Clock, Source, SystemClock};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::affinity::Sources;
@@ -13,14 +13,11 @@ use crate::backpressure::Backpressure;
 use crate::checkpoint::Checkpoint;
 use crate::error::BridgeError;
 use crate::frontier::Frontier;
-use crate::parser::NumberParser;
-use crate::pipeline::{Done, Pipeline, PipelineFactory};
+use crate::judge::Finding;
+use crate::pipeline::{Done, ListFinding, Pipeline, PipelineFactory};
 use crate::record::Coordinates;
-use crate::settings::BridgeConfig;
-
-/// librdkafka's `session.timeout.ms`.
-const DEFAULT_SESSION: Duration = Duration::from_secs(45);
-const REJOIN_MARGIN: Duration = Duration::from_secs(5);
+use crate::route::Poison;
+use crate::settings::{BridgeConfig, OnPoison};
 
 /// A partition that is ours for now.
 pub(super) struct Partition {
@@ -28,13 +25,24 @@ pub(super) struct Partition {
     pub(super) assignment: u64,
     pub(super) frontier: Frontier,
     pub(super) checkpoint: Checkpoint,
+    /// The partition as lists know it, where they note how far they have been fed.
+    pub(super) source: Option<Source>,
     /// Nothing was committed before: nobody of this group can have appended its records.
     pub(super) is_fresh: bool,
-    /// Behind its last record when it was assigned.
+    /// Behind its last record when that was last asked.
     pub(super) end: i64,
-    /// Whether the client has seen the end since.
-    pub(super) end_seen: bool,
+    /// Whether the client's position is behind what was taken: not until a record comes again after one was given up.
+    pub(super) follows: bool,
 }
+
+impl Partition {
+    fn end_offset(&self) -> u64 {
+        u64::try_from(self.end).unwrap_or_default()
+    }
+}
+
+/// Stands for no partition where a list does not say what has fed it.
+pub(super) const UNKNOWN_PARTITION: i32 = -1;
 
 pub(super) struct State {
     pub(super) config: Arc<BridgeConfig>,
@@ -45,14 +53,10 @@ pub(super) struct State {
     pub(super) sources: Sources,
     /// Whether the group has given us anything, be it nothing.
     pub(super) was_assigned: bool,
-    /// When it last gave us something, or took it.
-    pub(super) last_rebalance: Duration,
-    /// Partitions of all topics.
-    pub(super) partition_total: usize,
-    /// How long the group waits for a member that died.
-    session: Duration,
-    /// What was in memory was given up: partitions that we keep have to be read again from there.
-    pub(super) rewind: bool,
+    /// What was in memory of these partitions was given up: they have to be read again from what is settled.
+    pub(super) rewind: Vec<(String, i32)>,
+    /// Duplicates whose lists are further than their partition was when that was last asked.
+    suspects: Vec<Done>,
     /// Why the bridge must stop.
     pub(super) failure: Option<BridgeError>,
     pub(super) clock: SystemClock,
@@ -63,8 +67,6 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(config: Arc<BridgeConfig>, factory: PipelineFactory, budget: u64) -> Result<Self, BridgeError> {
-        let session = config.kafka.client_setting("session.timeout.ms").and_then(|millis| millis.parse().ok());
-        let session = session.map_or(DEFAULT_SESSION, Duration::from_millis);
         Ok(Self {
             pipeline: factory.start()?,
             config,
@@ -73,10 +75,8 @@ impl State {
             backpressure: Backpressure::new(budget),
             sources: Sources::default(),
             was_assigned: false,
-            last_rebalance: Duration::ZERO,
-            partition_total: usize::MAX,
-            session,
-            rewind: false,
+            rewind: Vec::new(),
+            suspects: Vec::new(),
             failure: None,
             clock: SystemClock::default(),
             last_settled: Duration::ZERO,
@@ -116,8 +116,9 @@ impl State {
             frontier: Frontier::new(start, found.committed),
             checkpoint: found.checkpoint,
             is_fresh: found.committed.is_none(),
+            source: found.source,
             end: found.end,
-            end_seen: false,
+            follows: true,
         };
         self.partitions.entry(topic.to_owned()).or_default().insert(number, partition);
     }
@@ -131,15 +132,15 @@ impl State {
     /// Takes in what has become durable.
     pub(super) fn settle_done(&mut self) {
         while let Ok(done) = self.pipeline.done.try_recv() {
-            self.settle(&done);
+            self.settle(done);
         }
     }
 
-    fn settle(&mut self, done: &Done) {
+    fn settle(&mut self, mut done: Done) {
         self.backpressure.free(done.bytes);
         metrics::counter!("klstore_bridge_duplicates_total").increment(done.duplicates);
-        let by_offset = self.config.parser.nonce == NumberParser::RecordOffset;
-        let source = &done.source;
+        let by_offset = self.config.parser.nonce.is_offset();
+        let source = done.source.clone();
         // What was taken back meanwhile is somebody else's to settle.
         let partition = self.partition(&source.topic, source.partition);
         let Some(partition) = partition.filter(|partition| partition.assignment == source.assignment) else { return };
@@ -150,8 +151,65 @@ impl State {
             let at = Coordinates { topic: source.topic.to_string(), partition: source.partition, offset: done.first };
             return self.fail(BridgeError::UnexpectedDuplicate { at });
         }
+        let at = Coordinates { topic: source.topic.to_string(), partition: source.partition, offset: done.first };
+        if let Some(cause) = done.refused {
+            return self.fail(BridgeError::TooManySources { at, cause });
+        }
+        match done.finding.take() {
+            Some(ListFinding { keyspace, key, finding: Finding::OtherSource { partition: other } }) => {
+                return self.regressed(at, (&keyspace, &key), other);
+            }
+            Some(ListFinding { finding: Finding::Known { next }, .. }) if next > partition.end_offset() => {
+                // Counted already.
+                (done.bytes, done.duplicates) = (0, 0);
+                done.finding =
+                    Some(ListFinding { keyspace: String::new(), key: String::new(), finding: Finding::Known { next } });
+                return self.suspects.push(done);
+            }
+            _ => {}
+        }
         partition.frontier.settle(source.ticket);
         self.last_settled = self.now();
+    }
+
+    /// A list has dropped records that it never had: something else has fed it.
+    fn regressed(&mut self, at: Coordinates, (keyspace, key): (&str, &str), other: Option<i32>) {
+        metrics::counter!("klstore_bridge_regressions_total").increment(1);
+        tracing::warn!(%at, ?other, "a list dropped records of a partition that has not fed it");
+        if self.config.parser.on_poison == OnPoison::Fail {
+            return self.fail(Poison::OtherSource { at, other }.into());
+        }
+        // They come again, and then are poison.
+        self.sources.note(&at.topic, keyspace, key, other.unwrap_or(UNKNOWN_PARTITION));
+        self.rewind.push((at.topic, at.partition));
+    }
+
+    /// Settles duplicates whose list was further than its partition, once the partition's end is known anew.
+    pub(super) fn settle_suspects(&mut self, end: impl Fn(&str, i32) -> Result<i64, BridgeError>) {
+        for done in std::mem::take(&mut self.suspects) {
+            let (topic, number) = (done.source.topic.clone(), done.source.partition);
+            let high = match end(&topic, number) {
+                Ok(high) => high,
+                Err(error) => {
+                    tracing::warn!(%error, "asked again");
+                    self.suspects.push(done);
+                    continue;
+                }
+            };
+            let Some(partition) = self.partition(&topic, number) else { continue };
+            partition.end = partition.end.max(high);
+            match done.finding {
+                Some(ListFinding { finding: Finding::Known { next }, .. }) if next > partition.end_offset() => {
+                    let (topic, partition) = (topic.to_string(), number);
+                    self.fail(BridgeError::ListAhead { topic, partition, high, next });
+                }
+                _ => self.settle(done),
+            }
+        }
+    }
+
+    pub(super) fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
     }
 
     /// Waits until nothing of these partitions is under way, at most so long. Whether that came true.
@@ -169,7 +227,7 @@ impl State {
                 return idle;
             }
             match self.pipeline.done.recv_timeout(left) {
-                Ok(done) => self.settle(&done),
+                Ok(done) => self.settle(done),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
@@ -183,8 +241,8 @@ impl State {
             Err(error) => self.fail(error),
         }
         self.backpressure.free(self.backpressure.used());
-        let keeps_some = self.all().next().is_some();
-        self.rewind = keeps_some;
+        self.suspects.clear();
+        self.rewind = self.all().map(|(topic, number, _)| (topic.to_owned(), number)).collect();
     }
 
     /// What is to be committed now: of these partitions, or of all.
@@ -214,24 +272,28 @@ impl State {
         }
     }
 
+    /// The client's positions: what is below and was not taken was no record.
+    pub(super) fn follow(&mut self, positions: &TopicPartitionList) {
+        for entry in positions.elements() {
+            if let Offset::Offset(offset) = entry.offset()
+                && let Some(partition) = self.partition(entry.topic(), entry.partition())
+                && partition.follows
+            {
+                partition.frontier.skip_to(offset);
+            }
+        }
+    }
+
     /// The client has seen the end of a partition with this number.
     pub(super) fn end_seen(&mut self, number: i32) {
         let mut of_number: Vec<&mut Partition> =
             self.partitions.values_mut().filter_map(|partitions| partitions.get_mut(&number)).collect();
-        // Which topic's it was is not said.
-        if let [partition] = of_number.as_mut_slice() {
-            partition.end_seen = true;
+        // Which topic's it was is not said. Compaction may leave nothing at the end, of which no position tells.
+        if let [partition] = of_number.as_mut_slice()
+            && partition.follows
+        {
+            partition.frontier.skip_to(partition.end);
         }
-    }
-
-    /// Whether all that was there when it was assigned is settled, and no more partitions are to be expected.
-    pub(super) fn is_at_end(&self) -> bool {
-        let ours_are = self.all().all(|(_, _, partition)| {
-            let frontier = &partition.frontier;
-            frontier.is_idle() && (frontier.next() >= partition.end || partition.end_seen)
-        });
-        let quiet = self.now().saturating_sub(self.last_rebalance);
-        self.was_assigned && ours_are && is_settled(self.all().count(), self.partition_total, quiet, self.session)
     }
 
     /// Since when the oldest record that is not settled waits.
@@ -240,32 +302,11 @@ impl State {
     }
 }
 
-/// Whether the group will give us no more: we have all, or nothing has changed for longer than a member that died may
-/// keep its partitions. Its session ends first, then we have to hear of it and join again: twice that, and some more.
-fn is_settled(ours: usize, all: usize, quiet: Duration, session: Duration) -> bool {
-    ours >= all || quiet > session * 2 + REJOIN_MARGIN
-}
-
 /// What was found out about a partition at its assignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
+    pub(super) source: Option<Source>,
     pub(super) committed: Option<i64>,
     pub(super) checkpoint: Checkpoint,
     pub(super) end: i64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_waits_for_partitions_that_a_dead_member_still_has() {
-        let session = Duration::from_secs(1);
-        let quiet = Duration::from_millis;
-        assert!(is_settled(4, 4, quiet(0), session));
-        // The first assignment of a cooperative group may hold nothing.
-        assert!(!is_settled(0, 4, quiet(1_500), session));
-        assert!(!is_settled(3, 4, quiet(7_000), session));
-        assert!(is_settled(0, 4, quiet(7_001), session));
-    }
 }

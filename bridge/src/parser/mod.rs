@@ -58,6 +58,8 @@ pub enum NumberParser {
     Json(String),
     /// `RecordOffset`.
     RecordOffset,
+    /// `SourceOffset`, for nonces alone: there is none, and the list keeps the next offset of each partition.
+    SourceOffset,
     /// `RecordPartition`.
     RecordPartition,
     /// `RecordTimestamp`: Kafka's own, in milliseconds since 1970.
@@ -116,6 +118,16 @@ impl NameParser {
         }
     }
 
+    /// The name, where it is the same for all records of a partition.
+    pub(crate) fn of_partition(&self, topic: &str, partition: i32) -> Option<String> {
+        match self {
+            Self::Static(name) => Some(name.clone()),
+            Self::RecordPartition => Some(partition.to_string()),
+            Self::RecordTopic => Some(topic.to_owned()),
+            Self::Text(_) => None,
+        }
+    }
+
     pub(crate) fn reads_headers(&self) -> bool {
         matches!(self, Self::Text(TextOf::Header(_)))
     }
@@ -128,7 +140,7 @@ impl NumberParser {
     /// A record without what is read, or where that is no number in the encoding.
     pub fn nonce(&self, record: &Record<'_>) -> Result<Option<u128>, UnreadableRecord> {
         Ok(match self {
-            Self::None => None,
+            Self::None | Self::SourceOffset => None,
             Self::RecordOffset => u128::try_from(record.offset).ok(),
             Self::RecordPartition => u128::try_from(record.partition).ok(),
             Self::RecordTimestamp => Some(natural(record, kafka_timestamp(record)?)?),
@@ -150,7 +162,7 @@ impl NumberParser {
     /// A record without what is read, or where that is no number in the encoding.
     pub fn timestamp(&self, record: &Record<'_>) -> Result<Option<i64>, UnreadableRecord> {
         Ok(match self {
-            Self::None => None,
+            Self::None | Self::SourceOffset => None,
             Self::RecordOffset => Some(record.offset),
             Self::RecordPartition => Some(i64::from(record.partition)),
             Self::RecordTimestamp => Some(kafka_timestamp(record)?),
@@ -164,6 +176,11 @@ impl NumberParser {
                 Some(timestamp.ok_or_else(|| part.malformed(record, Encoding::Utf8.expected_timestamp()))?)
             }
         })
+    }
+
+    /// Whether records are in their lists by their offsets.
+    pub(crate) fn is_offset(&self) -> bool {
+        matches!(self, Self::RecordOffset | Self::SourceOffset)
     }
 
     pub(crate) fn reads_headers(&self) -> bool {

@@ -11,7 +11,7 @@ const NAME_PARSERS: &str =
     "Static(s), RecordHeader(name), RecordKey, RecordPartition, RecordTopic, RecordJson(/pointer)";
 const NUMBER_PARSERS: &str = "None, RecordHeaderBigEndian(name), RecordHeaderLittleEndian(name), \
     RecordHeaderUtf8(name), RecordKeyBigEndian, RecordKeyLittleEndian, RecordKeyUtf8, RecordOffset, \
-    RecordPartition, RecordTimestamp, RecordJson(/pointer)";
+    RecordPartition, RecordTimestamp, RecordJson(/pointer), SourceOffset (as a nonce)";
 const ENCODINGS: [(&str, Encoding); 3] =
     [("BigEndian", Encoding::BigEndian), ("LittleEndian", Encoding::LittleEndian), ("Utf8", Encoding::Utf8)];
 
@@ -61,6 +61,7 @@ impl FromStr for NumberParser {
         let parser = match (name, argument) {
             ("None", None) => Some(Self::None),
             ("RecordOffset", None) => Some(Self::RecordOffset),
+            ("SourceOffset", None) => Some(Self::SourceOffset),
             ("RecordPartition", None) => Some(Self::RecordPartition),
             ("RecordTimestamp", None) => Some(Self::RecordTimestamp),
             ("RecordJson", Some(pointer)) => pointer.starts_with('/').then(|| Self::Json(pointer.to_owned())),

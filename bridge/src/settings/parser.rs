@@ -75,6 +75,11 @@ pub enum DeadLetters {
 }
 
 impl ParserSettings {
+    /// The list that all records of a partition go to, where the settings alone tell.
+    pub(crate) fn list_of(&self, topic: &str, partition: i32) -> Option<(String, String)> {
+        Some((self.keyspace.of_partition(topic, partition)?, self.key.of_partition(topic, partition)?))
+    }
+
     pub(super) fn read(
         file: &ConfigFile,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -106,6 +111,9 @@ impl ParserSettings {
             dead_letters: section
                 .read("dead_letters", None, "Topic(name) or Keyspace(name)", |text| DeadLetters::read(text).map(Some)),
         };
+        if settings.timestamp == NumberParser::SourceOffset {
+            section.refuse_all("timestamp_parser=SourceOffset: it is for nonce_parser alone".to_owned());
+        }
         settings.check_dead_letters(&mut section, kafka);
         section.finish()?;
         Ok(settings)

@@ -4,7 +4,7 @@ use klstore_tests::embedded;
 
 use super::scene::{KEYSPACE, Scene};
 
-const KEYED: (&str, &str) = ("key_parser=\"RecordPartition\"", "key_parser=\"RecordKey\"");
+pub const KEYED: (&str, &str) = ("key_parser=\"RecordPartition\"", "key_parser=\"RecordKey\"");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_partitions_into_one_list_are_refused() {
@@ -88,8 +88,8 @@ async fn aborted_transactions_are_not_seen_and_their_gaps_do_no_harm() {
     }
     scene.run_until_end(&scene.config("")).await;
     assert_eq!(embedded::values(&scene.items(KEYSPACE, "0").await), ["a", "b", "e", "f"]);
-    // Each transaction ends with a marker, which takes an offset.
-    assert_eq!(scene.committed()[&0], 8);
+    // Each transaction ends with a marker, which takes an offset, the last one too.
+    assert_eq!(scene.committed()[&0], 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +137,22 @@ async fn operators_see_where_records_would_go_and_what_is_left() {
     let metrics = get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("klstore_bridge_records_total 10"), "{metrics}");
     assert!(!metrics.contains("my_keyspace"), "no label is from a record or its list: {metrics}");
+    // The lag comes with librdkafka's statistics, every five seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let metrics = get("/metrics").await.text().await.unwrap();
+    let dashboard = include_str!("../../../bridge/deploy/grafana.json");
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let targets = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries: Vec<&str> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(queries.len() > 10);
+    for query in queries {
+        for name in query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+            if name.starts_with("klstore_") {
+                let has = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+                assert!(metrics.lines().any(has), "no {name} of {query} in {metrics}");
+            }
+        }
+    }
     super::scene::terminate(&bridge);
     assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
     assert!(scene.says(["lag"], &config).await.contains("seen/1: committed 5, end 5, lag 0\nall: lag 0"));
