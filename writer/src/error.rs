@@ -130,7 +130,7 @@ pub enum WriterError {
         /// Insertions from the start of the batch that are in the list for certain.
         insertions_done: usize,
         /// What those did.
-        appended: Appended,
+        appended: Box<Appended>,
         /// What stopped the rest.
         #[source]
         cause: Box<WriterError>,

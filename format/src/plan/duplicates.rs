@@ -48,6 +48,8 @@ pub(super) fn judge(insertions: &[Insertion], mut next_nonce: u128, mut sources:
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "runs of positions are ranges")]
+
     use super::*;
     use crate::source::Source;
 

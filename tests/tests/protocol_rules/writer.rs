@@ -411,7 +411,7 @@ fn an_append_that_finds_only_duplicates_sends_nothing() {
     let (a, _) = appended(Actor::new(a.append(numbered(5), NOW)).finish(world).expect("append"));
     let before = world.names("/log/").len();
     match Actor::new(a.append(numbered(5), NOW)).finish(world).expect("append").1 {
-        AppendOutcome::Appended(appended) => assert_eq!(appended.duplicates, [0..1]),
+        AppendOutcome::Appended(appended) => assert_eq!(appended.duplicate_count(), 1),
         other => panic!("{other:?}"),
     }
     assert_eq!(world.names("/log/").len(), before);

@@ -233,7 +233,7 @@ impl World {
             }
             (End::Partly, None) => {
                 let (insertions_done, cause) = (insertions.len() / 2, Box::new(transient()));
-                let appended = stored.append(&insertions[..insertions_done]);
+                let appended = Box::new(stored.append(&insertions[..insertions_done]));
                 Err(WriterError::PartlyAppended { list: list.to_string(), insertions_done, appended, cause })
             }
             (end, known) => {

@@ -121,7 +121,7 @@ impl S3StoreWriter {
                 }
                 Err(cause) if insertions_done == 0 => return Err(cause),
                 Err(cause) => {
-                    let (list, cause) = (list.to_string(), Box::new(cause));
+                    let (list, appended, cause) = (list.to_string(), Box::new(appended), Box::new(cause));
                     return Err(WriterError::PartlyAppended { list, insertions_done, appended, cause });
                 }
             }
