@@ -217,7 +217,7 @@ listeners=PLAINTEXT://{address},SASL_PLAINTEXT://{sasl},CONTROLLER://{controller
 advertised.listeners=PLAINTEXT://{address},SASL_PLAINTEXT://{sasl}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
 sasl.enabled.mechanisms=PLAIN
-listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{SASL_USER}="{SASL_PASSWORD}";
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{SASL_USER}=\"{SASL_PASSWORD}\";
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1
