@@ -19,6 +19,11 @@ use crate::conformance::Failure;
 /// The folder with Kafka's jars; `script/test` sets it.
 pub const VARIABLE: &str = "KLSTORE_TEST_KAFKA";
 
+/// Who may use the listener with SASL.
+pub const SASL_USER: &str = "bridge";
+/// With this password.
+pub const SASL_PASSWORD: &str = "bridge-secret";
+
 /// How long a broker may take until it answers.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +33,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Broker {
     /// `127.0.0.1:port`
     pub address: String,
+    /// The same for those who say [`SASL_USER`] and [`SASL_PASSWORD`] by SASL's PLAIN.
+    pub sasl_address: String,
     jars: PathBuf,
     folder: TempDir,
     process: Child,
@@ -47,8 +54,9 @@ impl Broker {
             return Ok(None);
         };
         let (folder, jars) = (TempDir::new()?, PathBuf::from(jars));
-        let [address, controller] = [free_address()?, free_address()?];
-        std::fs::write(folder.path().join("broker.properties"), properties(folder.path(), &address, &controller))?;
+        let [address, sasl_address, controller] = [free_address()?, free_address()?, free_address()?];
+        let properties = properties(folder.path(), &address, &sasl_address, &controller);
+        std::fs::write(folder.path().join("broker.properties"), properties)?;
         std::fs::write(folder.path().join("log4j.properties"), LOG)?;
         let formatted = java(&jars, folder.path())
             .args(["kafka.tools.StorageTool", "format", "-t", "a2xzdG9yZS10ZXN0cy0wMQ", "-c", "broker.properties"])
@@ -58,7 +66,7 @@ impl Broker {
             return Err(format!("Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr)).into());
         }
         let process = start_process(&jars, folder.path())?;
-        let broker = Self { address, jars, folder, process };
+        let broker = Self { address, sasl_address, jars, folder, process };
         broker.wait_until_it_answers().await?;
         Ok(Some(broker))
     }
@@ -217,16 +225,18 @@ log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d %p %c %m%n
 ";
 
-fn properties(folder: &Path, address: &str, controller: &str) -> String {
+fn properties(folder: &Path, address: &str, sasl: &str, controller: &str) -> String {
     let data = folder.join("data").display().to_string();
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{address},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{address}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://{address},SASL_PLAINTEXT://{sasl},CONTROLLER://{controller}
+advertised.listeners=PLAINTEXT://{address},SASL_PLAINTEXT://{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{SASL_USER}=\"{SASL_PASSWORD}\";
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1

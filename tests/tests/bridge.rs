@@ -17,6 +17,8 @@ mod policies;
 #[path = "bridge/scene.rs"]
 mod scene;
 
+#[path = "bridge/settings.rs"]
+mod settings;
 #[path = "bridge/sources.rs"]
 mod sources;
 

@@ -33,6 +33,8 @@ pub(super) struct Partition {
     pub(super) end: i64,
     /// Whether the client's position is behind what was taken: not until a record comes again after one was given up.
     pub(super) follows: bool,
+    /// Something of it will never be settled: nothing is to be waited for.
+    is_stuck: bool,
 }
 
 impl Partition {
@@ -119,6 +121,7 @@ impl State {
             source: found.source,
             end: found.end,
             follows: true,
+            is_stuck: false,
         };
         self.partitions.entry(topic.to_owned()).or_default().insert(number, partition);
     }
@@ -147,12 +150,14 @@ impl State {
         if done.duplicates > 0 && partition.is_fresh && by_offset {
             // Whoever is started next must not go on as if nothing were wrong.
             partition.checkpoint.is_refused = true;
+            partition.is_stuck = true;
             partition.frontier.commit_again();
             let at = Coordinates { topic: source.topic.to_string(), partition: source.partition, offset: done.first };
             return self.fail(BridgeError::UnexpectedDuplicate { at });
         }
         let at = Coordinates { topic: source.topic.to_string(), partition: source.partition, offset: done.first };
         if let Some(cause) = done.refused {
+            partition.is_stuck = true;
             return self.fail(BridgeError::TooManySources { at, cause });
         }
         match done.finding.take() {
@@ -177,6 +182,9 @@ impl State {
         metrics::counter!("klstore_bridge_regressions_total").increment(1);
         tracing::warn!(%at, ?other, "a list dropped records of a partition that has not fed it");
         if self.config.parser.on_poison == OnPoison::Fail {
+            if let Some(partition) = self.partition(&at.topic, at.partition) {
+                partition.is_stuck = true;
+            }
             return self.fail(Poison::OtherSource { at, other }.into());
         }
         // They come again, and then are poison.
@@ -200,6 +208,7 @@ impl State {
             partition.end = partition.end.max(high);
             match done.finding {
                 Some(ListFinding { finding: Finding::Known { next }, .. }) if next > partition.end_offset() => {
+                    partition.is_stuck = true;
                     let (topic, partition) = (topic.to_string(), number);
                     self.fail(BridgeError::ListAhead { topic, partition, high, next });
                 }
@@ -220,7 +229,7 @@ impl State {
         loop {
             let idle = partitions.iter().all(|(topic, number)| {
                 let partition = self.partitions.get(topic).and_then(|partitions| partitions.get(number));
-                partition.is_none_or(|partition| partition.frontier.is_idle())
+                partition.is_none_or(|partition| partition.frontier.is_idle() || partition.is_stuck)
             });
             let left = deadline.saturating_sub(self.now());
             if idle || left.is_zero() || self.failure.is_some() {
