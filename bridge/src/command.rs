@@ -64,6 +64,15 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Appends dead letters again, as the configuration is now; those that were replayed before are not appended twice.
+    ReplayDlq {
+        /// The configuration file, whose `dead_letters` names the queue.
+        #[arg(long)]
+        config: PathBuf,
+        /// Passes over letters that are still refused: they stay in the queue.
+        #[arg(long)]
+        skip_refused: bool,
+    },
     /// Begins anew after a topic was deleted and created again. All instances must be stopped.
     BumpEpoch {
         /// The configuration file.
@@ -82,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::CheckConfig { config, online } => check_config(config, online),
         Command::DryRun { config, max_records } => dry_run(config, max_records),
         Command::Lag { config } => lag(config),
+        Command::ReplayDlq { config, skip_refused } => replay_dlq(config, skip_refused),
         Command::BumpEpoch { config, from_beginning } => bump_epoch(config, from_beginning),
     };
     match done {
@@ -126,6 +136,23 @@ fn lag(path: PathBuf) -> Result<(), BridgeError> {
         println!("{topic}/{partition}: committed {committed}, end {end}, lag {lag}");
     }
     println!("all: lag {}", states.iter().map(PartitionState::lag).sum::<i64>());
+    Ok(())
+}
+
+fn replay_dlq(path: PathBuf, skip_refused: bool) -> Result<(), BridgeError> {
+    let config = load(path)?;
+    log_to_stderr(config.run.log_format);
+    let runtime = Runtime::new().map_err(|cause| BridgeError::System { doing: "starting threads", cause })?;
+    let replayed = runtime.block_on(crate::replay::replay(&config, skip_refused))?;
+    println!(
+        "{} letters replayed, {} were before, {} refused and passed over, {} tombstones skipped, {} to come once the \
+         group has settled them",
+        replayed.appended_count,
+        replayed.duplicate_count,
+        replayed.refused_count,
+        replayed.skipped_count,
+        replayed.unsettled_count,
+    );
     Ok(())
 }
 

@@ -2,12 +2,14 @@
 
 use klstore_config::ConfigErrors;
 use klstore_format::NameError;
+use klstore_reader::ReaderError;
 use klstore_writer::WriterError;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::affinity::AffinityError;
 use crate::checkpoint::UnknownCheckpoint;
+use crate::dead_letter::UnreadableLetter;
 use crate::record::Coordinates;
 use crate::route::Poison;
 
@@ -131,6 +133,50 @@ pub enum BridgeError {
         /// Its partitions now.
         now: usize,
     },
+    /// Name the queue.
+    #[error("there is no dead-letter queue to replay: [parser] dead_letters names it")]
+    NoDeadLetters,
+    /// Fix the configuration for the letter, or pass over it.
+    #[error(
+        "{0}: its dead letter is still refused, and the letters of its partition behind it were not replayed. Change \
+         [parser] so that it has somewhere to go, or pass over such letters with --skip-refused"
+    )]
+    StillRefused(Poison),
+    /// Take it out of the queue, or pass over it.
+    #[error("{place}: {cause}. Pass over such things with --skip-refused")]
+    UnreadableLetter {
+        /// Where it is in the queue.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        cause: UnreadableLetter,
+    },
+    /// Give them more memory.
+    #[error("the dead letters in topic {topic} take more than {limit} bytes: raise [batcher] max_buffered_bytes")]
+    TooManyLetters {
+        /// The queue.
+        topic: String,
+        /// Bytes that they may take.
+        limit: u64,
+    },
+    /// The queue's keyspace cannot be read: see the cause.
+    #[error("reading dead letters of keyspace {queue}: {cause}")]
+    Queue {
+        /// The queue.
+        queue: String,
+        /// The reader's words.
+        #[source]
+        cause: Box<ReaderError>,
+    },
+    /// See the cause, and replay again.
+    #[error("replaying into {list}: {cause}. Replay again: nothing is lost, and nothing is appended twice")]
+    ReplayStopped {
+        /// Keyspace and key.
+        list: String,
+        /// The writer's words.
+        #[source]
+        cause: Box<WriterError>,
+    },
     /// The process cannot do what it needs of its own machine.
     #[error("{doing}: {cause}")]
     System {
@@ -151,10 +197,12 @@ impl BridgeError {
             | Self::Store(_)
             | Self::Affinity(_)
             | Self::TooManySources { .. }
+            | Self::NoDeadLetters
+            | Self::TooManyLetters { .. }
             | Self::SourceName(_) => 3,
-            Self::Outage { .. } => 4,
+            Self::Outage { .. } | Self::Queue { .. } | Self::ReplayStopped { .. } => 4,
             Self::Kafka { .. } => 5,
-            Self::Poison(_) => 6,
+            Self::Poison(_) | Self::StillRefused(_) | Self::UnreadableLetter { .. } => 6,
             Self::OffsetGone { .. }
             | Self::UnexpectedDuplicate { .. }
             | Self::ListAhead { .. }
@@ -162,6 +210,11 @@ impl BridgeError {
             | Self::Checkpoint(_)
             | Self::PartitionsChanged { .. } => 7,
         }
+    }
+
+    /// Whether it is about one record or letter, which can be passed over.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::StillRefused(_) | Self::UnreadableLetter { .. })
     }
 
     pub(crate) fn store(cause: WriterError) -> Self {

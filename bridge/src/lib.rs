@@ -7,6 +7,7 @@ pub mod backpressure;
 pub mod checkpoint;
 pub mod command;
 mod consumer;
+pub mod dead_letter;
 pub mod dry_run;
 pub mod envelope;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod operate;
 pub mod parser;
 mod pipeline;
 pub mod record;
+pub mod replay;
 pub mod route;
 pub mod settings;
 

@@ -116,12 +116,17 @@ pub fn bump_epoch(config: &BridgeConfig, now: u64, from_beginning: bool) -> Resu
 
 /// A client that knows the group and does not join it.
 pub(crate) fn consumer(config: &BridgeConfig) -> Result<BaseConsumer, BridgeError> {
+    client(config).create().map_err(BridgeError::kafka("creating the client"))
+}
+
+/// Its settings: the file's, but for those that are the bridge's.
+pub(crate) fn client(config: &BridgeConfig) -> ClientConfig {
     let mut client = ClientConfig::new();
     for (name, value) in &config.kafka.client {
         client.set(name, value);
     }
     client.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
-    client.create().map_err(BridgeError::kafka("creating the client"))
+    client
 }
 
 #[cfg(test)]

@@ -118,14 +118,6 @@ pub fn route(
     Ok(Route::Append { keyspace, key, insertion })
 }
 
-/// A record that could not go where it should, with everything that is needed to send it again.
-pub fn dead_letter(record: &Record<'_>, poison: &Poison) -> Bytes {
-    let mut letter = envelope(record);
-    letter.insert("error".to_owned(), poison.to_string().into());
-    letter.insert("error_kind".to_owned(), poison.kind().into());
-    Bytes::from(Json::Object(letter).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,13 +179,5 @@ mod tests {
         let Ok(Route::Append { insertion, .. }) = routed(&settings, &record()) else { panic!("no append") };
         let expected = r#"{"headers":[],"key":"N1","offset":17,"partition":3,"timestamp":5,"topic":"t","value":"up"}"#;
         assert_eq!(insertion.value, expected);
-    }
-
-    #[test]
-    fn a_dead_letter_keeps_the_bytes_and_says_why() {
-        let poison = Poison::Tombstone { at: record().coordinates() };
-        let letter: Json = serde_json::from_slice(&dead_letter(&record(), &poison)).unwrap();
-        assert_eq!((&letter["value"], &letter["error_kind"]), (&"up".into(), &"tombstone".into()));
-        assert!(letter["error"].as_str().unwrap().contains("offset 17"));
     }
 }

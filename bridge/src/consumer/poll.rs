@@ -20,11 +20,12 @@ use super::state::{State, UNKNOWN_PARTITION};
 use super::until_end::UntilEnd;
 use crate::affinity::Affinity;
 use crate::backpressure::Change;
+use crate::dead_letter::dead_letter;
 use crate::error::BridgeError;
 use crate::health::Health;
 use crate::pipeline::PipelineFactory;
 use crate::record::{Header, Record};
-use crate::route::{Poison, Route, dead_letter, route};
+use crate::route::{Poison, Route, route};
 use crate::settings::{BridgeConfig, DeadLetters, OnPoison};
 
 /// How long one poll waits for records.
@@ -487,7 +488,7 @@ impl RecordTaker<'_> {
             }
             (OnPoison::DeadLetter, Some(DeadLetters::Keyspace(keyspace))) => {
                 summary.dead_letter_count += 1;
-                let letter: Bytes = dead_letter(record, &poison);
+                let letter: Bytes = dead_letter(record, &poison, origin.checkpoint.epoch);
                 let mut insertion = Insertion::new(letter);
                 insertion.nonce = u64::try_from(record.offset).ok().map(|offset| origin.checkpoint.nonce(offset));
                 let list = (keyspace.clone(), format!("{}.{}", record.topic, record.partition));
@@ -496,7 +497,7 @@ impl RecordTaker<'_> {
             (OnPoison::DeadLetter, Some(DeadLetters::Topic(_))) => {
                 summary.dead_letter_count += 1;
                 let key = format!("{}.{}.{}", record.topic, record.partition, record.offset);
-                chunk.produce(origin, key, dead_letter(record, &poison));
+                chunk.produce(origin, key, dead_letter(record, &poison, origin.checkpoint.epoch));
             }
         }
         Ok(())
