@@ -8,9 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use klstore_writer::{
-    AppendReceipt, BatchingStoreWriter, Insertion, S3StoreWriter, StoreWriter, SystemClock, WriterError,
-};
+use klstore_writer::{AppendReceipt, BatchingStoreWriter, Insertion, S3StoreWriter, StoreWriter, WriterError};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
