@@ -101,7 +101,8 @@ impl PipelineFactory {
         let config = &self.config;
         let writer = self.runtime.block_on(S3StoreWriter::new(config.s3.clone())).map_err(BridgeError::store)?;
         let batching =
-            BatchingStoreWriter::builder(MeasuredWriter(writer), config.batcher.clone()).runtime(self.runtime.clone());
+            BatchingStoreWriter::builder(MeasuredWriter { writer, clock: Arc::default() }, config.batcher.clone())
+                .runtime(self.runtime.clone());
         let writer = batching.build().map_err(BridgeError::store)?;
         let letters = match &config.parser.dead_letters {
             Some(DeadLetters::Topic(topic)) => Some(LetterProducer::new(config, topic)?),
@@ -246,7 +247,7 @@ async fn durable(writer: &BatchingStoreWriter<MeasuredWriter>, job: Open) -> Opt
                 done.duplicates = appended.duplicate_count;
                 if let Some(judge) = judge.filter(|_| appended.duplicate_count > 0) {
                     let all = appended.appended_count == 0;
-                    let finding = judge.ask(&writer.inner().0, &keyspace, &key, all).await;
+                    let finding = judge.ask(&writer.inner().writer, &keyspace, &key, all).await;
                     done.finding = Some(ListFinding { keyspace, key, finding });
                 }
             }

@@ -31,7 +31,7 @@ impl Context {
         let mut list = TopicPartitionList::new();
         let (config, writer, runtime) = {
             let state = self.state();
-            (state.config.clone(), state.pipeline.writer.inner().0.clone(), state.factory.runtime.clone())
+            (state.config.clone(), state.pipeline.writer.inner().writer.clone(), state.factory.runtime.clone())
         };
         let positions = positions(consumer, &config, assigned).and_then(|positions| {
             check_lists(&writer, &runtime, &config, &positions)?;
@@ -133,7 +133,7 @@ fn forget(state: &State, partitions: &[(String, i32)]) {
         let is_one = |lists: &HashSet<(String, String)>| lists.contains(&(keyspace.to_owned(), key.to_owned()));
         lists.as_ref().is_none_or(is_one)
     };
-    state.pipeline.writer.inner().0.forget(matches);
+    state.pipeline.writer.inner().writer.forget(matches);
 }
 
 fn commit_failed(error: &KafkaError) {

@@ -367,7 +367,7 @@ impl PollLoop {
             self.consumer.context().commit_now(&self.consumer, &list);
         }
         if drained {
-            let close = async { (writer.close().await, writer.inner().0.close().await) };
+            let close = async { (writer.close().await, writer.inner().writer.close().await) };
             if runtime.block_on(async { tokio::time::timeout(limit, close).await }).is_err() {
                 tracing::warn!("compactions were not finished; the next writer does them");
             }

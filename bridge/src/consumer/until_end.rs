@@ -15,11 +15,14 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// By topic and partition.
+type Ends = HashMap<(String, i32), i64>;
+
 /// The ends of all partitions at the start, until the group has committed them.
 #[derive(Default)]
 pub(super) struct UntilEnd {
     /// `None` until they are known.
-    left: Option<HashMap<(String, i32), i64>>,
+    left: Option<Ends>,
     next_look: Duration,
 }
 
@@ -44,7 +47,7 @@ impl UntilEnd {
         {
             let mut state = consumer.context().state();
             let open = left.iter().filter(|((topic, number), end)| {
-                !state.partition(topic, *number).is_some_and(|partition| partition.frontier.settled() >= **end)
+                state.partition(topic, *number).is_none_or(|partition| partition.frontier.settled() < **end)
             });
             let open: Vec<&(String, i32)> = open.map(|(name, _)| name).collect();
             for (topic, number) in &open {
@@ -80,10 +83,7 @@ impl UntilEnd {
 }
 
 /// Behind the last record of each partition that has any; `None` where the topics are not known yet.
-fn ends(
-    consumer: &BaseConsumer<Context>,
-    config: &BridgeConfig,
-) -> Result<Option<HashMap<(String, i32), i64>>, BridgeError> {
+fn ends(consumer: &BaseConsumer<Context>, config: &BridgeConfig) -> Result<Option<Ends>, BridgeError> {
     let mut topics = partition_counts(consumer, config)?;
     if matches!(config.kafka.topics, Topics::Pattern(_)) {
         let Some(subscribed) = subscribed(consumer, &config.kafka.group)? else { return Ok(None) };
