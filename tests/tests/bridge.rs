@@ -14,9 +14,10 @@ mod crashes;
 mod flights;
 #[path = "bridge/policies.rs"]
 mod policies;
+#[path = "bridge/replay.rs"]
+mod replay;
 #[path = "bridge/scene.rs"]
 mod scene;
-
 #[path = "bridge/settings.rs"]
 mod settings;
 #[path = "bridge/sources.rs"]

@@ -1,0 +1,97 @@
+//! Dead letters that are replayed: each record is where it belongs once, however often that is done.
+
+use std::time::Duration;
+
+use klstore_tests::embedded;
+
+use super::policies::KEYED;
+use super::scene::{KEYSPACE, Scene};
+
+/// A key that is no text, so that `key_parser=RecordKey` cannot read it.
+const BAD: &[u8] = &[0xff];
+
+/// Every third record is poison, and becomes a letter.
+async fn letters(scene: &Scene, count: u64, queue: &str) {
+    let values: Vec<String> = (0..count).map(|number| format!("record {number}")).collect();
+    let key = |number: usize| if number.is_multiple_of(3) { BAD } else { b"good" };
+    let records = values.iter().enumerate().map(|(number, value)| (0, Some(key(number)), Some(value.as_bytes())));
+    scene.broker.produce(&scene.topic, records).unwrap();
+    let keyed = scene.config(&format!("on_poison=dlq\ndead_letters={queue}")).replace(KEYED.0, KEYED.1);
+    scene.run_until_end(&keyed).await;
+}
+
+fn poison(count: u64) -> Vec<String> {
+    (0..count).step_by(3).map(|number| format!("record {number}")).collect()
+}
+
+/// The exit code, and what was said.
+async fn replay(scene: &Scene, config: &str, options: &[&str]) -> (Option<i32>, String) {
+    let file = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
+    std::fs::write(file.path(), config).unwrap();
+    let mut command = scene.command(["replay-dlq"]);
+    let output = command.arg("--config").arg(file.path()).args(options).output().await.unwrap();
+    (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+async fn check(queue: &str) {
+    let Some(scene) = Scene::start("replayed", 1).await else { return };
+    scene.broker.create_topic("dead", 3).await.unwrap();
+    letters(&scene, 30, queue).await;
+    let keyed = scene.config(&format!("on_poison=dlq\ndead_letters={queue}")).replace(KEYED.0, KEYED.1);
+    let by_partition = scene.config(&format!("on_poison=dlq\ndead_letters={queue}"));
+
+    // They are still what they were.
+    let (code, said) = replay(&scene, &keyed, &[]).await;
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("the key of the record at topic replayed, partition 0, offset 0 is not UTF-8"), "{said}");
+    let (code, said) = replay(&scene, &keyed, &["--skip-refused"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("0 letters replayed, 0 were before, 10 refused"), "{said}");
+
+    for expected in ["10 letters replayed, 0 were before", "0 letters replayed, 10 were before"] {
+        let (code, said) = replay(&scene, &by_partition, &[]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(embedded::values(&scene.items(KEYSPACE, "0").await), poison(30));
+    }
+    // The lists of good records have not changed.
+    assert_eq!(scene.items(KEYSPACE, "good").await.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_keyspace_are_replayed_once() {
+    check("Keyspace(dead)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_topic_are_replayed_once() {
+    check("Topic(dead)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_killed_goes_on_where_it_was() {
+    let Some(scene) = Scene::start("replayed", 1).await else { return };
+    letters(&scene, 30_000, "Keyspace(dead)").await;
+    let config = scene.config("on_poison=dlq\ndead_letters=Keyspace(dead)");
+    let file = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
+    std::fs::write(file.path(), &config).unwrap();
+    let mut killed = 0;
+    for millis in [150, 250, 350, 450] {
+        let mut process = scene.command(["replay-dlq"]).arg("--config").arg(file.path()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        killed += u32::from(process.try_wait().unwrap().is_none());
+        process.kill().await.unwrap();
+    }
+    assert!(killed > 0, "no replay was in the middle of its work");
+    let (code, said) = replay(&scene, &config, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(embedded::values(&scene.items(KEYSPACE, "0").await), poison(30_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_queue_there_is_nothing_to_replay() {
+    let Some(scene) = Scene::start("replayed", 1).await else { return };
+    let (code, said) = replay(&scene, &scene.config(""), &[]).await;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("dead_letters"), "{said}");
+}
