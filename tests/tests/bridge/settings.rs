@@ -1,9 +1,10 @@
 //! Settings that change what is read, how it is read, and what becomes of it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use klstore_tests::embedded;
 use klstore_tests::kafka::{SASL_PASSWORD, SASL_USER};
+use klstore_writer::{Clock, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
@@ -82,7 +83,7 @@ async fn a_start_by_time_and_a_broker_that_asks_for_a_password() {
     let Some(scene) = Scene::start("late", 1).await else { return };
     scene.produce(0..10);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let start = SystemClock::default().now();
     tokio::time::sleep(Duration::from_millis(50)).await;
     scene.produce(10..20);
     let secured = |password: &str| {
