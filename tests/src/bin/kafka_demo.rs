@@ -3,6 +3,9 @@
 //! `script/demo --kafka` runs it: `kafka_demo BRIDGE [--exit]`, where BRIDGE is the built `klstore-bridge`.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -51,7 +54,9 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn show(broker: &Broker, server: &RunningServer, bridge: &Path, folder: &Path) -> Result<(), Failure> {
-    let flights = flights()?;
+    // As they would come in.
+    let mut flights = flights()?;
+    flights.sort_by_key(|flight| flight.departure);
     let mut lists: BTreeMap<&str, Vec<&Flight>> = BTreeMap::new();
     for flight in &flights {
         lists.entry(&flight.aircraft).or_default().push(flight);
@@ -68,7 +73,8 @@ async fn show(broker: &Broker, server: &RunningServer, bridge: &Path, folder: &P
 
     let file = folder.join("bridge.ini");
     let config = configuration(broker, server);
-    std::fs::write(&file, &config)?;
+    // It holds a secret.
+    OpenOptions::new().create_new(true).write(true).mode(0o600).open(&file)?.write_all(config.as_bytes())?;
     println!("\n{config}");
     let began = Instant::now();
     let before = server.counts();
@@ -177,13 +183,14 @@ async fn page_from_july(reader: &S3StoreReader, aircraft: &str, flights: &[&Flig
         return Err(format!("{aircraft}: the page from {july} is not what was produced").into());
     }
     println!(
-        "page      {aircraft}, the busiest aircraft ({} flights), from {july} on: {} LIST, {} GETs",
+        "page      {aircraft}, the busiest aircraft ({} flights), from {july} on ({} LIST + {} GET):",
         flights.len(),
         page.stats.list_operation_count,
         page.stats.read_operation_count,
     );
     for item in &page.items {
-        println!("  {:>4}  {}", item.offset, String::from_utf8_lossy(&item.value));
+        let time = jiff::Timestamp::from_millisecond(item.timestamp)?;
+        println!("  {:>4}  {time}  {}", item.offset, String::from_utf8_lossy(&item.value));
     }
     Ok(())
 }
