@@ -7,7 +7,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use klstore_format::{Item, ItemFilter, IterationOrder};
@@ -20,6 +19,7 @@ use klstore_tests::kafka::Broker;
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, SECRET_KEY};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 const TOPIC: &str = "flights";
 const KEYSPACE: &str = "flights";

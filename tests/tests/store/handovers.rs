@@ -89,7 +89,7 @@ impl Feeder {
         let appended =
             self.writer.append_from(KEYSPACE, KEY, &self.source, offset, insertions).await.expect("an append");
         assert_eq!((appended.appended_count, appended.duplicate_count), (BATCH, 0));
-        if offset % 1_000 == 0 {
+        if offset.is_multiple_of(1_000) {
             let again = self.writer.append_from(KEYSPACE, KEY, &self.source, offset, again).await.expect("an append");
             assert_eq!((again.appended_count, again.duplicate_count), (0, BATCH), "all were there");
         }
