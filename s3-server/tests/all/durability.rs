@@ -35,7 +35,7 @@ async fn server_to_be_killed() {
 
 fn start_child(folder: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "server_to_be_killed", "--nocapture"])
+        .args(["--exact", "durability::server_to_be_killed", "--nocapture"])
         .env(CHILD_FOLDER, folder)
         .stdout(Stdio::piped())
         .spawn()

@@ -145,7 +145,7 @@ async fn goes_on_over_expiry(variables: &[(&str, &str)]) {
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.replace("{}", &address))).collect();
     let mut variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     variables.push(("KLSTORE_TEST_ENDPOINT", &endpoint));
-    child("child_of_the_chain", &variables).await.unwrap();
+    child("credential_chain::child_of_the_chain", &variables).await.unwrap();
     expiring.abort();
 
     let (issued, used) = (issuer.next.load(Ordering::SeqCst), used.lock().unwrap().len() as u64);

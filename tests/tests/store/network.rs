@@ -112,7 +112,7 @@ async fn https_goes_through_the_proxy_of_the_environment_unless_no_proxy_names_t
     let authority = secured.authority.path().to_str().unwrap();
     let run = async |variables: &[(&str, &str)]| {
         let place = [("KLSTORE_TEST_ENDPOINT", endpoint.as_str()), ("KLSTORE_TEST_AUTHORITY", authority)];
-        child("child_of_proxies", &[&place, variables].concat()).await.unwrap();
+        child("network::child_of_proxies", &[&place, variables].concat()).await.unwrap();
         proxy.take_tunnels()
     };
     let target = format!("localhost:{}", secured.front.address.port());
