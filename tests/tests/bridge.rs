@@ -20,8 +20,12 @@ mod replay;
 mod scene;
 #[path = "bridge/settings.rs"]
 mod settings;
+#[path = "bridge/soak.rs"]
+mod soak;
 #[path = "bridge/sources.rs"]
 mod sources;
+#[path = "bridge/throughput.rs"]
+mod throughput;
 
 use scene::Scene;
 

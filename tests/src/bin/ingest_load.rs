@@ -1,11 +1,13 @@
 //! Writes a skewed load with the batching writer, in a process of its own so that its memory can be measured:
 //! `ingest_load ENDPOINT BUCKET KEYSPACE KEYS ITEMS`, credentials from the environment. Prints what it took as JSON.
 
+use klstore_tests::conformance::Failure;
+use klstore_tests::process;
 use klstore_tests::skewed_load::{self, Size};
 use klstore_writer::{BatchingStoreWriter, S3StoreConfig, S3StoreWriter, StoreWriter};
 
 #[tokio::main(worker_threads = 2)]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [endpoint, bucket, keyspace, keys, items] = arguments.as_slice() else {
         return Err("arguments: ENDPOINT BUCKET KEYSPACE KEYS ITEMS".into());
@@ -32,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "keys": size.keys,
         "items": size.items,
         "seconds": (seconds * 10.0).round() / 10.0,
-        "peak_resident_bytes": peak_resident_bytes()?,
+        "peak_resident_bytes": process::usage()?.peak_resident_bytes,
         "max_buffered_bytes": budget,
         "peak_buffered_bytes": done.peak_buffered_bytes,
         "appended": done.appended_count,
@@ -44,12 +46,4 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     println!("{report}");
     Ok(())
-}
-
-/// `VmHWM`: the most memory that the process has had.
-fn peak_resident_bytes() -> Result<u64, Box<dyn std::error::Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes << 10)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use klstore_format::{Item, IterationOrder};
@@ -20,7 +21,7 @@ pub const GROUP: &str = "test_group";
 
 pub struct Scene {
     pub broker: Broker,
-    pub server: RunningServer,
+    pub server: Arc<RunningServer>,
     pub topic: String,
     pub partitions: i32,
     folder: TempDir,
@@ -31,7 +32,7 @@ impl Scene {
     pub async fn start(topic: &str, partitions: i32) -> Option<Self> {
         let broker = Broker::start().await.unwrap()?;
         broker.create_topic(topic, partitions).await.unwrap();
-        let server = embedded::server().start().await.unwrap();
+        let server = Arc::new(embedded::server().start().await.unwrap());
         Some(Self { broker, server, topic: topic.to_owned(), partitions, folder: TempDir::new().unwrap() })
     }
 
