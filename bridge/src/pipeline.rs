@@ -242,29 +242,34 @@ async fn settle(
 async fn durable(writer: &BatchingStoreWriter<MeasuredWriter>, job: Open) -> Option<Done> {
     let mut done = job.done;
     match job.promise {
-        Promise::Append { keyspace, key, receipt, judge } => match receipt.await {
-            Ok(appended) => {
-                done.duplicates = appended.duplicate_count;
-                if let Some(judge) = judge.filter(|_| appended.duplicate_count > 0) {
-                    let all = appended.appended_count == 0;
-                    let finding = judge.ask(&writer.inner().writer, &keyspace, &key, all).await;
-                    done.finding = Some(ListFinding { keyspace, key, finding });
+        Promise::Append { keyspace, key, receipt, judge } => {
+            // Whether the list may have dropped records, and if so all of them.
+            let (dropped, all) = match receipt.await {
+                Ok(appended) => {
+                    done.duplicates = appended.duplicate_count;
+                    (appended.duplicate_count > 0, appended.appended_count == 0)
                 }
-            }
-            // Durable all the same; only the offsets are not known.
-            Err(WriterError::UnexpectedReceipt { .. }) => {}
-            Err(error) if matches!(error.cause(), WriterError::TooManySources { .. }) => {
-                done.refused = Some(Box::new(error));
-            }
-            Err(error @ WriterError::StillBuffered { .. }) => {
-                tracing::error!(%error, "somebody has to put this right; tried again until then");
-                while let Err(error) = writer.flush_key(&keyspace, &key).await {
-                    tracing::debug!(%error, "not durable yet");
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                // Durable all the same; only what became of each record is not known.
+                Err(WriterError::UnexpectedReceipt { .. }) => (true, true),
+                Err(error) if matches!(error.cause(), WriterError::TooManySources { .. }) => {
+                    done.refused = Some(Box::new(error));
+                    return Some(done);
                 }
+                Err(error @ WriterError::StillBuffered { .. }) => {
+                    tracing::error!(%error, "somebody has to put this right; tried again until then");
+                    while let Err(error) = writer.flush_key(&keyspace, &key).await {
+                        tracing::debug!(%error, "not durable yet");
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
+                    (true, true)
+                }
+                Err(_) => return None,
+            };
+            if let Some(judge) = judge.filter(|_| dropped) {
+                let finding = judge.ask(&writer.inner().writer, &keyspace, &key, all).await;
+                done.finding = Some(ListFinding { keyspace, key, finding });
             }
-            Err(_) => return None,
-        },
+        }
         Promise::Produce { producer, key, letter } => producer.produce(&key, &letter).await,
     }
     Some(done)

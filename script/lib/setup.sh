@@ -100,6 +100,10 @@ needs_kafka() {
     mv "$(kafka).partial" "$(kafka)"
 }
 
+needs_prometheus() {
+    command -v prometheus >/dev/null || needs_package prometheus "Prometheus (macOS: brew install prometheus)" prometheus
+}
+
 # ---- How they are installed. Inside a step `set -e` does not act: every command that may fail says so itself.
 
 # Waits until no other script of this checkout installs anything; holds until its step ends. (macOS has no flock.)

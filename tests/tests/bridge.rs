@@ -10,6 +10,8 @@
 
 #[path = "bridge/crashes.rs"]
 mod crashes;
+#[path = "bridge/dashboard.rs"]
+mod dashboard;
 #[path = "bridge/flights.rs"]
 mod flights;
 #[path = "bridge/policies.rs"]
