@@ -1,5 +1,6 @@
 //! Bridges that are killed, stopped, or come and go.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use klstore_s3_server::{Fault, Operation};
@@ -83,21 +84,26 @@ async fn a_bridge_that_slept_through_its_session_does_no_harm() {
     scene.check(6_000).await;
 }
 
-/// S3 refuses everything for ten seconds, then loses answers to every third PUT.
+/// S3 fails in every way for ten seconds, then loses answers to every third PUT.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_s3_loses_and_doubles_nothing() {
     let Some(scene) = Scene::start("outage", 4).await else { return };
     let mut bridge = scene.spawn(&scene.config(""));
     scene.produce(0..2_000);
     scene.wait_for_items(2_000).await;
-    scene.server.faults().set(|_| Fault::SLOW_DOWN);
+    let failures = AtomicU64::new(0);
+    scene.server.faults().set(move |_| match failures.fetch_add(1, Ordering::Relaxed) % 3 {
+        0 => Fault::SLOW_DOWN,
+        1 => Fault::INTERNAL_ERROR,
+        _ => Fault::Delay(Duration::from_secs(2), Box::new(Fault::Drop)),
+    });
     scene.produce(2_000..4_000);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(scene.committed().values().sum::<i64>() <= 2_000, "nothing is committed that is not durable");
-    let puts = std::sync::atomic::AtomicU64::new(0);
+    let puts = AtomicU64::new(0);
     scene.server.faults().set(move |request| {
         let is_put = request.operation == Operation::PutObject;
-        let lost = is_put && puts.fetch_add(1, std::sync::atomic::Ordering::Relaxed).is_multiple_of(3);
+        let lost = is_put && puts.fetch_add(1, Ordering::Relaxed).is_multiple_of(3);
         if lost { Fault::LoseAnswer } else { Fault::None }
     });
     scene.produce(4_000..6_000);
