@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use klstore_s3_server::{Fault, Operation};
+use klstore_s3_server::{Fault, Operation, Refusal};
 use klstore_tests::seeded;
 use rand::RngExt;
 
@@ -94,7 +94,7 @@ async fn an_outage_of_s3_loses_and_doubles_nothing() {
     let failures = AtomicU64::new(0);
     scene.server.faults().set(move |_| match failures.fetch_add(1, Ordering::Relaxed) % 3 {
         0 => Fault::SLOW_DOWN,
-        1 => Fault::INTERNAL_ERROR,
+        1 => Fault::Refuse(Refusal::INTERNAL_ERROR),
         _ => Fault::Delay(Duration::from_secs(2), Box::new(Fault::Drop)),
     });
     scene.produce(2_000..4_000);

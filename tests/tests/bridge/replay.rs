@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use klstore_s3_server::Fault;
 use klstore_tests::embedded;
 
 use super::policies::KEYED;
@@ -75,14 +76,20 @@ async fn a_replay_that_is_killed_goes_on_where_it_was() {
     let config = scene.config("on_poison=dlq\ndead_letters=Keyspace(dead)");
     let file = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
     std::fs::write(file.path(), &config).unwrap();
-    let mut killed = 0;
-    for millis in [150, 250, 350, 450] {
+    // Slow enough to be met in the middle of its work.
+    scene.server.faults().set(|_| Fault::Delay(Duration::from_millis(30), Box::new(Fault::None)));
+    let mut appended = scene.item_count().await;
+    for _ in 0..3 {
         let mut process = scene.command(["replay-dlq"]).arg("--config").arg(file.path()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(millis)).await;
-        killed += u32::from(process.try_wait().unwrap().is_none());
+        let before = appended;
+        while appended == before {
+            assert!(process.try_wait().unwrap().is_none(), "it ended before it was killed");
+            appended = scene.item_count().await;
+        }
         process.kill().await.unwrap();
     }
-    assert!(killed > 0, "no replay was in the middle of its work");
+    assert!(appended < 10_000, "{appended} letters were replayed before it was killed for the last time");
+    scene.server.faults().clear();
     let (code, said) = replay(&scene, &config, &[]).await;
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(embedded::values(&scene.items(KEYSPACE, "0").await), poison(30_000));
