@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use crate::support::interruptible;
 use crate::support::{BUCKET, Ran, Served, Store, command, signal, spawn};
 use klstore_s3_server::{Fault, Operation};
 use serde_json::json;
@@ -207,7 +209,7 @@ fn wait_for(what: impl Fn() -> bool) {
     panic!("it did not happen");
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_ends_a_read_that_does_not_follow() {
     use std::os::unix::process::ExitStatusExt;
@@ -217,7 +219,7 @@ fn ctrl_c_ends_a_read_that_does_not_follow() {
         // A page that takes its time.
         store.server.faults().set(|_| Fault::Hang);
         store.server.reset_counts();
-        let child = spawn(store.command(&["read", "ks", "k"]));
+        let child = spawn(interruptible(&store.command(&["read", "ks", "k"])));
         wait_for(|| store.server.counts().requests() > 0);
         signal(&child, name);
         assert_eq!(ends(child, 10).signal(), Some(number), "{name}");
