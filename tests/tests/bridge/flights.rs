@@ -1,36 +1,15 @@
 //! Real input: the flights out of New York in 2013, keyed by aircraft, through Kafka and back.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use klstore_format::{ItemFilter, IterationOrder};
 use klstore_reader::StoreReader;
 use klstore_tests::embedded;
+use klstore_tests::flights::{Flight, flights};
 
 use super::scene::{KEYSPACE, Scene};
 
 const PARTITIONS: i32 = 4;
-
-struct Flight {
-    aircraft: String,
-    /// Milliseconds since 1970.
-    departure: i64,
-    record: String,
-}
-
-fn flights() -> Vec<Flight> {
-    let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../data/flights.csv.zst")).unwrap();
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(file).unwrap().read_to_string(&mut text).unwrap();
-    let rows = text.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
-    let flight = |cells: Vec<&str>| {
-        let hour: jiff::Timestamp = cells[18].parse().unwrap();
-        let departure = hour.as_millisecond() + cells[17].parse::<i64>().unwrap() * 60_000;
-        let record = serde_json::json!({ "at": departure, "flight": cells[9..14] }).to_string();
-        Flight { aircraft: cells[11].to_owned(), departure, record }
-    };
-    rows.filter(|cells| !cells[11].is_empty()).map(flight).collect()
-}
 
 /// As a producer does: by the key alone.
 fn partition(key: &str) -> i32 {
@@ -40,7 +19,7 @@ fn partition(key: &str) -> i32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_flights_come_back_by_aircraft_and_time() {
     let Some(scene) = Scene::start("flights", PARTITIONS).await else { return };
-    let flights = flights();
+    let flights = flights().unwrap();
     assert_eq!(flights.len(), 334_264);
     let records = flights
         .iter()
