@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::carry::Carry;
 use super::duplicates::{Judged, judge};
 use super::live::Begin;
 use super::load::{Fetch, Snapshot, load};
+use super::recent::{detached, last_within};
 use super::session::Session;
 use super::{Answer, Plan, Port, PutKind, Request, pages};
 use crate::error::FormatError;
@@ -262,7 +264,7 @@ impl Session {
         let (snapshot, committed) = self.resolve(port, &header).await?;
         if committed {
             self.collect_published(&attempt);
-            self.recent.insert(&header, attempt.items, self.options.recent_bytes);
+            self.recent.insert(&header, detached(attempt.items), self.options.recent_bytes);
         }
         self.move_to(snapshot);
         Ok(committed)
@@ -272,11 +274,18 @@ impl Session {
     fn acknowledge(&mut self, attempt: Attempt) {
         let header = attempt.commit.header.clone();
         self.collect_published(&attempt);
+        // Of a complete commit the carry alone keeps items.
+        let kept_bytes = if header.commit.complete { self.options.carry_bytes } else { usize::MAX };
+        let items = detached(last_within(attempt.items, kept_bytes));
         // Rule 3: only now do the items enter the carry's memory.
         if rules::kept(Rule::CarryAcknowledged) {
-            self.carry.extend(attempt.items.iter().cloned(), header.start, self.options.carry_bytes);
+            let begin = items.first().map_or(header.next_offset(), |item| item.offset);
+            if begin > header.run.first {
+                self.carry = Carry::empty_at(begin);
+            }
+            self.carry.extend(items.iter().cloned(), header.start, self.options.carry_bytes);
         }
-        self.recent.insert(&header, attempt.items, self.options.recent_bytes);
+        self.recent.insert(&header, items, self.options.recent_bytes);
         self.newest = Some(Arc::new(header));
     }
 

@@ -21,6 +21,7 @@ mod load;
 pub mod metadata;
 mod pages;
 pub mod read;
+mod recent;
 mod retention;
 mod session;
 mod sweep;

@@ -4,7 +4,6 @@
 //! plan (deadline, dropped future, crash) has no session left, so the next append opens a fresh one: rule 1 is kept
 //! by ownership.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Plan;
@@ -12,15 +11,15 @@ use super::carry::Carry;
 use super::collect::Garbage;
 use super::compact::Prepared;
 use super::load::{Fetch, Snapshot, load};
+use super::recent::Recent;
 use super::retention::Retention;
 use crate::config::S3StoreConfig;
 use crate::error::FormatError;
-use crate::item::Item;
 use crate::limits::{DEFAULT_CARRY_BYTES, MAX_TABLE_ENTRIES, WORTHWHILE_COMMITS};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
-use crate::wire::block::{BlockOptions, plain_size};
-use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
+use crate::wire::block::BlockOptions;
+use crate::wire::commit::{CommitHeader, IndexReference};
 use crate::wire::compression::Codec;
 use crate::wire::head::HeadPage;
 use crate::wire::identity::SessionId;
@@ -252,7 +251,7 @@ impl Session {
     /// Bytes that carry, recent items and the newest commit's table hold.
     pub fn memory_bytes(&self) -> usize {
         let table = self.newest.as_ref().map_or(0, |newest| size_of_val(newest.table.as_slice()));
-        self.carry.memory_bytes() + self.recent.plain_bytes + table
+        self.carry.memory_bytes() + self.recent.memory_bytes() + table
     }
 
     /// Gives the memory back: the next commit has no carry, the next compaction reads what it merges.
@@ -306,49 +305,4 @@ struct SmallCommits {
     commits: u64,
     items: u64,
     value_bytes: u64,
-}
-
-/// Items of this session's own acknowledged commits, so that a compaction need not GET them.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Recent {
-    commits: BTreeMap<u64, RecentCommit>,
-    plain_bytes: usize,
-}
-
-#[derive(Debug, Clone)]
-struct RecentCommit {
-    put_id: u64,
-    plain_bytes: usize,
-    items: Arc<[Item]>,
-}
-
-impl Recent {
-    /// Keeps the items of a small commit as long as they fit.
-    pub(super) fn insert(&mut self, header: &CommitHeader, items: Vec<Item>, limit: usize) {
-        if header.commit.complete || items.is_empty() {
-            return;
-        }
-        let plain_bytes: usize = items.iter().map(plain_size).sum();
-        if self.plain_bytes + plain_bytes > limit {
-            return;
-        }
-        self.plain_bytes += plain_bytes;
-        let commit = RecentCommit { put_id: header.commit.put_id, plain_bytes, items: items.into() };
-        self.commits.insert(header.commit.seq, commit);
-    }
-
-    /// The items of this very commit.
-    pub(super) fn items(&self, session: SessionId, entry: &TableEntry) -> Option<Arc<[Item]>> {
-        let commit = self.commits.get(&entry.commit.seq)?;
-        let same = entry.commit.session == session && entry.commit.put_id == commit.put_id;
-        (same && commit.items.len() as u64 == entry.run.count).then(|| commit.items.clone())
-    }
-
-    /// Forgets what an index covers.
-    pub(super) fn forget_below(&mut self, covered: u64) {
-        let kept = self.commits.split_off(&covered);
-        for commit in std::mem::replace(&mut self.commits, kept).into_values() {
-            self.plain_bytes -= commit.plain_bytes;
-        }
-    }
 }
