@@ -202,7 +202,13 @@ fn stop_on_signals(runtime: &Runtime, stop: StopHandle) -> Result<(), BridgeErro
         let stop = stop.clone();
         runtime.spawn(async move {
             while signals.recv().await.is_some() {
-                tracing::info!("ending: what is in memory becomes durable and is committed");
+                if stop.is_stopped() {
+                    tracing::warn!("ending at once: what is not committed is read again by the next start");
+                    std::process::exit(128 + kind.as_raw_value());
+                }
+                tracing::info!(
+                    "ending: what is in memory becomes durable and is committed; a second signal ends at once"
+                );
                 stop.stop();
             }
         });

@@ -10,12 +10,12 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::checkpoint::Checkpoint;
-use crate::consumer::partition_counts;
 use crate::error::BridgeError;
 use crate::operate;
 use crate::record::{Header, Record};
 use crate::route::{Route, route};
 use crate::settings::BridgeConfig;
+use crate::topics::existing_topics;
 
 /// How long to wait for a record before there are none.
 const QUIET: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ impl fmt::Display for DryRun {
 pub fn dry_run(config: &BridgeConfig, max_records: u64) -> Result<DryRun, BridgeError> {
     let consumer = operate::consumer(config)?;
     let mut list = TopicPartitionList::new();
-    for (topic, count) in partition_counts(&consumer, config)? {
+    for (topic, count) in existing_topics(&consumer, config)? {
         for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
             let added = list.add_partition_offset(&topic, partition, Offset::Beginning);
             added.map_err(BridgeError::kafka("reading from the beginning"))?;

@@ -35,6 +35,22 @@ pub enum BridgeError {
         #[source]
         cause: KafkaError,
     },
+    /// Fix the settings that the message names, or start a broker.
+    #[error("Kafka: no broker at {servers} could be used: {reason}: {advice}")]
+    NoBroker {
+        /// `bootstrap.servers`.
+        servers: String,
+        /// What the client last said was wrong.
+        reason: String,
+        /// What to look at.
+        advice: &'static str,
+    },
+    /// Create the topic, or correct its name.
+    #[error("there is no topic {topic} (a pattern: none that it covers): create it, or correct `topic` in [kafka]")]
+    TopicNotFound {
+        /// The topic's name, or the pattern.
+        topic: String,
+    },
     /// Fix the record's producer, or choose another `on_poison`.
     #[error("{0}. on_poison=fail: fix its producer, or use on_poison=dlq or skip")]
     Poison(#[from] Poison),
@@ -201,7 +217,7 @@ impl BridgeError {
             | Self::TooManyLetters { .. }
             | Self::SourceName(_) => 3,
             Self::Outage { .. } | Self::Queue { .. } | Self::ReplayStopped { .. } => 4,
-            Self::Kafka { .. } => 5,
+            Self::Kafka { .. } | Self::NoBroker { .. } | Self::TopicNotFound { .. } => 5,
             Self::Poison(_) | Self::StillRefused(_) | Self::UnreadableLetter { .. } => 6,
             Self::OffsetGone { .. }
             | Self::UnexpectedDuplicate { .. }

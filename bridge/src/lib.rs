@@ -4,6 +4,7 @@
 
 pub mod affinity;
 pub mod backpressure;
+mod brokers;
 pub mod checkpoint;
 pub mod command;
 mod consumer;
@@ -23,6 +24,7 @@ pub mod record;
 pub mod replay;
 pub mod route;
 pub mod settings;
+mod topics;
 
 pub use consumer::{KafkaConsumerBridge, StopHandle, Summary};
 pub use error::BridgeError;

@@ -1,17 +1,14 @@
 //! What an operator does beside running the bridge: see the lag, begin anew after a topic was created again.
 
-use std::time::Duration;
-
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::affinity::{self, Affinity};
+use crate::brokers::{Outsider, REQUEST_TIMEOUT, ask, reach};
 use crate::checkpoint::Checkpoint;
-use crate::consumer::partition_counts;
 use crate::error::BridgeError;
 use crate::settings::BridgeConfig;
-
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::topics::existing_topics;
 
 /// A partition as the group left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,23 +49,20 @@ impl PartitionState {
 pub fn partitions(config: &BridgeConfig) -> Result<Vec<PartitionState>, BridgeError> {
     let consumer = consumer(config)?;
     let mut list = TopicPartitionList::new();
-    let counts = partition_counts(&consumer, config)?;
+    let counts = existing_topics(&consumer, config)?;
     for (topic, count) in &counts {
         for partition in 0..*count {
             list.add_partition(topic, i32::try_from(partition).unwrap_or(i32::MAX));
         }
     }
-    if list.count() == 0 {
-        return Ok(Vec::new());
-    }
-    let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    let committed = committed.map_err(BridgeError::kafka("reading the group's offsets"))?;
+    let context = consumer.context().as_ref();
+    let request = || consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT);
+    let committed = ask(context, "reading the group's offsets", request)?;
     let mut states = Vec::new();
     for entry in committed.elements() {
         let (topic, partition) = (entry.topic().to_owned(), entry.partition());
-        let (low, high) = consumer
-            .fetch_watermarks(&topic, partition, REQUEST_TIMEOUT)
-            .map_err(BridgeError::kafka(format!("reading the ends of {topic}/{partition}")))?;
+        let doing = format!("reading the ends of {topic}/{partition}");
+        let (low, high) = ask(context, &doing, || consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT))?;
         let committed = match entry.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -85,7 +79,7 @@ pub fn partitions(config: &BridgeConfig) -> Result<Vec<PartitionState>, BridgeEr
 ///
 /// Records would be lost, or Kafka does not answer.
 pub fn check_online(config: &BridgeConfig) -> Result<Affinity, BridgeError> {
-    let counts = partition_counts(&consumer(config)?, config)?;
+    let counts = existing_topics(&consumer(config)?, config)?;
     Ok(affinity::check(&config.parser, &counts, config.kafka.topics.may_be_many())?)
 }
 
@@ -114,9 +108,12 @@ pub fn bump_epoch(config: &BridgeConfig, now: u64, from_beginning: bool) -> Resu
     Ok(epoch)
 }
 
-/// A client that knows the group and does not join it.
-pub(crate) fn consumer(config: &BridgeConfig) -> Result<BaseConsumer, BridgeError> {
-    client(config).create().map_err(BridgeError::kafka("creating the client"))
+/// A client that knows the group and does not join it, once a broker has answered it.
+pub(crate) fn consumer(config: &BridgeConfig) -> Result<BaseConsumer<Outsider>, BridgeError> {
+    let created = client(config).create_with_context(Outsider::default());
+    let consumer = created.map_err(BridgeError::kafka("creating the client"))?;
+    reach(&consumer, config)?;
+    Ok(consumer)
 }
 
 /// Its settings: the file's, but for those that are the bridge's.

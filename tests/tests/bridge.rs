@@ -8,6 +8,8 @@
     reason = "a test stops at whatever it does not expect"
 )]
 
+#[path = "bridge/contact.rs"]
+mod contact;
 #[path = "bridge/crashes.rs"]
 mod crashes;
 #[path = "bridge/dashboard.rs"]

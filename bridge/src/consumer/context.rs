@@ -12,18 +12,24 @@ use rdkafka::{Offset, Statistics, TopicPartitionList};
 
 use super::positions::{check_lists, positions};
 use super::state::State;
+use super::stop::StopHandle;
+use crate::brokers::{Listener, Trouble};
 
 /// The state, shared by the poll loop and what the client calls back. Both are on the poll thread: the lock is never
 /// waited for, but must not be held across `poll`.
-pub(super) struct Context(Mutex<State>);
+pub(super) struct Context {
+    state: Mutex<State>,
+    trouble: Trouble,
+    stop: StopHandle,
+}
 
 impl Context {
-    pub(super) fn new(state: State) -> Self {
-        Self(Mutex::new(state))
+    pub(super) fn new(state: State, stop: StopHandle) -> Self {
+        Self { state: Mutex::new(state), trouble: Trouble::default(), stop }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, assigned: &TopicPartitionList) {
@@ -86,9 +92,9 @@ impl Context {
         metrics::counter!("klstore_bridge_rebalances_total", "kind" => kind).increment(1);
         let partitions: Vec<(String, i32)> =
             revoked.elements().iter().map(|entry| (entry.topic().to_owned(), entry.partition())).collect();
-        tracing::info!(?partitions, lost, "partitions go to others");
+        tracing::info!(?partitions, lost, "partitions are given back");
         let mut state = self.state();
-        let limit = state.config.run.drain_timeout;
+        let limit = state.drain_limit;
         let drained = !lost && state.drain(&partitions, limit);
         if !lost {
             let list = state.to_commit(Some(&partitions));
@@ -159,6 +165,16 @@ impl ConsumerContext for Context {
     }
 }
 
+impl Listener for Context {
+    fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
@@ -174,6 +190,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         // Its log has said it already.
         tracing::debug!(%error, reason, "librdkafka");
+        self.trouble.note(&error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {

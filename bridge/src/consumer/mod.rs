@@ -5,8 +5,8 @@ mod context;
 mod poll;
 mod positions;
 mod state;
+mod stop;
 mod until_end;
 
-pub(crate) use positions::partition_counts;
-
-pub use poll::{KafkaConsumerBridge, StopHandle, Summary};
+pub use poll::{KafkaConsumerBridge, Summary};
+pub use stop::StopHandle;

@@ -1,7 +1,7 @@
 //! The poll thread: fetches, hands over, commits. It never waits for S3.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,9 +17,11 @@ use super::chunk::{Chunk, Origin};
 use super::context::Context;
 use super::positions::check_affinity;
 use super::state::{State, UNKNOWN_PARTITION};
+use super::stop::StopHandle;
 use super::until_end::UntilEnd;
 use crate::affinity::Affinity;
 use crate::backpressure::Change;
+use crate::brokers::reach;
 use crate::dead_letter::dead_letter;
 use crate::error::BridgeError;
 use crate::health::Health;
@@ -60,21 +62,6 @@ pub struct KafkaConsumerBridge {
     stop: StopHandle,
     health: Health,
     until_end: bool,
-}
-
-/// Ends a bridge from elsewhere.
-#[derive(Debug, Clone, Default)]
-pub struct StopHandle(Arc<AtomicBool>);
-
-impl StopHandle {
-    /// Lets the bridge drain, commit and return.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
 }
 
 /// What a bridge did.
@@ -120,8 +107,17 @@ impl KafkaConsumerBridge {
     /// Why it cannot go on; what is durable is committed then too.
     pub fn run(self) -> Result<Summary, BridgeError> {
         let consumer = self.consumer()?;
-        let topics_checked = check_affinity(&consumer, &self.config)?;
-        let affinity = topics_checked.affinity;
+        if !reach(&consumer, &self.config)? {
+            return Ok(Summary::default());
+        }
+        let checked = check_affinity(&consumer, &self.config, &BTreeSet::new())?;
+        if let Some(topic) = checked.missing(&self.config) {
+            if self.until_end {
+                return Err(BridgeError::TopicNotFound { topic: topic.to_owned() });
+            }
+            tracing::warn!(topic, "the topic is not there: it is consumed as soon as it is");
+        }
+        let affinity = checked.affinity;
         let topics = self.config.kafka.topics.subscription();
         consumer.subscribe(&topics).map_err(BridgeError::kafka(format!("subscribing to {}", topics.join(", "))))?;
         let reads_headers = self.config.parser.reads_headers() || self.config.parser.on_poison == OnPoison::DeadLetter;
@@ -158,7 +154,9 @@ impl KafkaConsumerBridge {
         client.set("auto.offset.reset", "error");
         let factory = PipelineFactory { config: self.config.clone(), runtime: self.runtime.clone() };
         let state = State::new(self.config.clone(), factory, budget.saturating_sub(fetch_queue_kib * 1024).max(1))?;
-        client.create_with_context(Context::new(state)).map_err(BridgeError::kafka("creating the consumer"))
+        client
+            .create_with_context(Context::new(state, self.stop.clone()))
+            .map_err(BridgeError::kafka("creating the consumer"))
     }
 }
 
@@ -360,6 +358,8 @@ impl PollLoop {
             _ => self.config.run.drain_timeout,
         };
         let drained = state.drain(&all, limit);
+        // Leaving the group revokes all: what could be waited for has been.
+        state.drain_limit = Duration::ZERO;
         let list = state.to_commit(None);
         let writer = state.pipeline.writer.clone();
         drop(state);

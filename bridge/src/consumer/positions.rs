@@ -1,27 +1,28 @@
 //! Where to begin in a partition, and whether it is still the one that was committed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use klstore_writer::{S3StoreWriter, WriterError};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
 use super::context::Context;
 use super::state::Found;
 use crate::affinity::{self, Affinity};
+use crate::brokers::{REQUEST_TIMEOUT, ask};
 use crate::checkpoint::Checkpoint;
 use crate::error::BridgeError;
 use crate::judge::next_offset;
 use crate::parser::NumberParser;
 use crate::record::Coordinates;
-use crate::settings::{BridgeConfig, StartAt, Topics};
+use crate::settings::{BridgeConfig, StartAt};
+use crate::topics::{missing, topics};
 
-/// How long one request may take, and how often it is made.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const ATTEMPTS: u32 = 6;
+/// How long the lists may take to tell their ends.
+const LISTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lists whose ends are read at once.
 const LISTS_AT_ONCE: usize = 16;
 
@@ -66,16 +67,18 @@ pub(super) fn positions(
     if assigned.count() == 0 {
         return Ok(Vec::new());
     }
-    let affinity = check_affinity(consumer, config)?;
-    let committed =
-        ask("reading the group's offsets", || consumer.committed_offsets(assigned.clone(), REQUEST_TIMEOUT))?;
+    let elements = assigned.elements();
+    let affinity = check_affinity(consumer, config, &elements.iter().map(|entry| entry.topic()).collect())?;
+    let context = consumer.context().as_ref();
+    let request = || consumer.committed_offsets(assigned.clone(), REQUEST_TIMEOUT);
+    let committed = ask(context, "reading the group's offsets", request)?;
     let at_times = at_times(consumer, config, assigned)?;
     let mut positions = Vec::new();
     for entry in committed.elements() {
         let (topic, partition) = (entry.topic().to_owned(), entry.partition());
         entry.error().map_err(BridgeError::kafka(format!("reading the group's offset of {topic}/{partition}")))?;
         let doing = format!("reading the ends of {topic}/{partition}");
-        let (low, high) = ask(&doing, || consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT))?;
+        let (low, high) = ask(context, &doing, || consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT))?;
         let committed = match entry.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -114,40 +117,22 @@ impl TopicsChecked {
     fn partitions(&self, topic: &str) -> Option<usize> {
         self.topics.iter().find(|(name, _)| name == topic).map(|(_, partitions)| *partitions)
     }
+
+    /// What the configuration names and is not there.
+    pub(super) fn missing<'c>(&self, config: &'c BridgeConfig) -> Option<&'c str> {
+        missing(config, &self.topics)
+    }
 }
 
-/// Checks the configuration against the topics as they are now.
+/// Checks the configuration against the topics as they are now, `assigned` among them.
 pub(super) fn check_affinity(
     consumer: &BaseConsumer<Context>,
     config: &BridgeConfig,
+    assigned: &BTreeSet<&str>,
 ) -> Result<TopicsChecked, BridgeError> {
-    let topics = partition_counts(consumer, config)?;
+    let topics = topics(consumer, config, assigned)?;
     let affinity = affinity::check(&config.parser, &topics, config.kafka.topics.may_be_many())?;
     Ok(TopicsChecked { affinity, topics })
-}
-
-/// The topics' numbers of partitions. Of a pattern, all topics but Kafka's own: what it covers is the client's to say.
-pub(crate) fn partition_counts<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    config: &BridgeConfig,
-) -> Result<Vec<(String, usize)>, BridgeError> {
-    let mut topics = Vec::new();
-    match &config.kafka.topics {
-        Topics::Names(names) => {
-            for name in names {
-                let doing = format!("reading the partitions of topic {name}");
-                let metadata = ask(&doing, || consumer.fetch_metadata(Some(name), REQUEST_TIMEOUT))?;
-                let partitions = metadata.topics().iter().find(|topic| topic.name() == name);
-                topics.push((name.clone(), partitions.map_or(0, |topic| topic.partitions().len())));
-            }
-        }
-        Topics::Pattern(_) => {
-            let metadata = ask("reading the topics", || consumer.fetch_metadata(None, REQUEST_TIMEOUT))?;
-            let known = metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len()));
-            topics.extend(known.filter(|(name, _)| !name.starts_with("__")));
-        }
-    }
-    Ok(topics)
 }
 
 /// The offsets of the wanted time, where one is wanted.
@@ -162,7 +147,8 @@ fn at_times(
         let added = times.add_partition_offset(entry.topic(), entry.partition(), Offset::Offset(millis));
         added.map_err(BridgeError::kafka("start_timestamp"))?;
     }
-    ask("looking for start_timestamp", || consumer.offsets_for_times(times.clone(), REQUEST_TIMEOUT)).map(Some)
+    let request = || consumer.offsets_for_times(times.clone(), REQUEST_TIMEOUT);
+    ask(consumer.context().as_ref(), "looking for start_timestamp", request).map(Some)
 }
 
 /// Whether the lists that are known by name are no further than their partitions.
@@ -180,7 +166,7 @@ pub(super) fn check_lists(
         Some(async move { (position, writer.position(&keyspace, &key).await) })
     });
     let answers = stream::iter(asked).buffer_unordered(LISTS_AT_ONCE).collect::<Vec<_>>();
-    let Ok(answers) = runtime.block_on(async { tokio::time::timeout(REQUEST_TIMEOUT, answers).await }) else {
+    let Ok(answers) = runtime.block_on(async { tokio::time::timeout(LISTS_TIMEOUT, answers).await }) else {
         tracing::warn!("the lists' ends could not be read in time: they are compared when one drops duplicates");
         return Ok(());
     };
@@ -201,19 +187,6 @@ pub(super) fn check_lists(
         }
     }
     Ok(())
-}
-
-/// Asks again while the brokers do not answer.
-fn ask<T>(doing: &str, request: impl Fn() -> KafkaResult<T>) -> Result<T, BridgeError> {
-    let mut attempt = 1;
-    loop {
-        match request() {
-            Ok(answer) => return Ok(answer),
-            Err(error) if attempt == ATTEMPTS => return Err(BridgeError::kafka(doing)(error)),
-            Err(error) => tracing::warn!(%error, doing, "Kafka did not answer; asked again"),
-        }
-        attempt += 1;
-    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) rewind: Vec<(String, i32)>,
     /// Duplicates whose lists are further than their partition was when that was last asked.
     suspects: Vec<Done>,
+    /// How long a revoked partition waits for what is in memory.
+    pub(super) drain_limit: Duration,
     /// Why the bridge must stop.
     pub(super) failure: Option<BridgeError>,
     pub(super) clock: SystemClock,
@@ -71,7 +73,6 @@ impl State {
     pub(super) fn new(config: Arc<BridgeConfig>, factory: PipelineFactory, budget: u64) -> Result<Self, BridgeError> {
         Ok(Self {
             pipeline: factory.start()?,
-            config,
             factory,
             partitions: HashMap::new(),
             backpressure: Backpressure::new(budget),
@@ -79,10 +80,12 @@ impl State {
             was_assigned: false,
             rewind: Vec::new(),
             suspects: Vec::new(),
+            drain_limit: config.run.drain_timeout,
             failure: None,
             clock: SystemClock::default(),
             last_settled: Duration::ZERO,
             next_assignment: 0,
+            config,
         })
     }
 

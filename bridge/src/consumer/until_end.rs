@@ -7,9 +7,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Context;
-use super::positions::partition_counts;
 use crate::error::BridgeError;
 use crate::settings::{BridgeConfig, Topics};
+use crate::topics::topics;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often to look.
@@ -84,7 +84,7 @@ impl UntilEnd {
 
 /// Behind the last record of each partition that has any; `None` where the topics are not known yet.
 fn ends(consumer: &BaseConsumer<Context>, config: &BridgeConfig) -> Result<Option<Ends>, BridgeError> {
-    let mut topics = partition_counts(consumer, config)?;
+    let mut topics = topics(consumer, config, &BTreeSet::new())?;
     if matches!(config.kafka.topics, Topics::Pattern(_)) {
         let Some(subscribed) = subscribed(consumer, &config.kafka.group)? else { return Ok(None) };
         topics.retain(|(topic, _)| subscribed.contains(topic));

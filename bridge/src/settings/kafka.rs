@@ -5,6 +5,7 @@ use std::fmt;
 use klstore_config::{ConfigErrors, ConfigFile, Expanded, Problem};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
+use regex::Regex;
 
 use super::section::{SectionReader, flag};
 
@@ -37,9 +38,33 @@ pub struct KafkaSettings {
 pub enum Topics {
     /// These; at least one.
     Names(Vec<String>),
-    /// All that match this regular expression, which begins with `^`.
-    Pattern(String),
+    /// All that it covers.
+    Pattern(TopicPattern),
 }
+
+/// A regular expression of topic names that begins with `^`.
+#[derive(Debug, Clone)]
+pub struct TopicPattern(Regex);
+
+impl TopicPattern {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether it matches a topic's name, and the topic is not one of Kafka's own.
+    pub fn covers(&self, topic: &str) -> bool {
+        !topic.starts_with("__") && self.0.is_match(topic)
+    }
+}
+
+impl PartialEq for TopicPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for TopicPattern {}
 
 /// Where to begin in a partition for which nothing is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +86,13 @@ impl KafkaSettings {
         warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigErrors> {
         let mut section = SectionReader::new(file, "kafka", variable)?;
-        let topics = Topics::read(&section.required("topic", "inbound"));
+        let topics = match Topics::read(&section.required("topic", "inbound")) {
+            Ok(topics) => topics,
+            Err(reason) => {
+                section.refuse_all(format!("topic: {reason}"));
+                Topics::Names(Vec::new())
+            }
+        };
         let group = section.required("group.id", "my_group");
         let servers = section.required("bootstrap.servers", "127.0.0.1:9092");
         let start = StartAt::read(&mut section);
@@ -89,18 +120,30 @@ impl KafkaSettings {
 }
 
 impl Topics {
-    fn read(text: &str) -> Self {
+    fn read(text: &str) -> Result<Self, String> {
         if text.starts_with('^') {
-            return Self::Pattern(text.to_owned());
+            let pattern = Regex::new(text).map_err(|error| format!("it is no regular expression: {error}"))?;
+            return Ok(Self::Pattern(TopicPattern(pattern)));
         }
-        Self::Names(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        let mut names = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            // A missing setting is an error already.
+            if name.is_empty() && !text.is_empty() {
+                return Err("one of the names is empty".to_owned());
+            }
+            if names.iter().any(|known| known == name) {
+                return Err(format!("{name} is there twice"));
+            }
+            names.push(name.to_owned());
+        }
+        Ok(Self::Names(names))
     }
 
     /// As librdkafka takes them.
     pub fn subscription(&self) -> Vec<&str> {
         match self {
             Self::Names(names) => names.iter().map(String::as_str).collect(),
-            Self::Pattern(pattern) => vec![pattern],
+            Self::Pattern(pattern) => vec![pattern.as_str()],
         }
     }
 
@@ -152,6 +195,9 @@ fn commit_warning(section: &mut SectionReader<'_>) -> Option<String> {
 fn refusal(entry: &Expanded) -> Option<String> {
     if entry.name == "enable.partition.eof" {
         return Some("the bridge sets it itself: remove the line".to_owned());
+    }
+    if entry.name == "group.protocol" && !entry.value.eq_ignore_ascii_case("classic") {
+        return Some("the bridge knows the classic group protocol alone: remove the line".to_owned());
     }
     match ClientConfig::new().set(&entry.name, &entry.value).create_native_config() {
         Ok(_) => None,

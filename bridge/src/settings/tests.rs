@@ -125,15 +125,29 @@ fn the_rest_of_kafka_goes_to_librdkafka_and_secrets_stay_secret() {
     assert!(!format!("{config:?}").contains("hunter2"));
     let error = read(&add("isolation.level=none")).unwrap_err();
     assert!(error.contains("librdkafka says: ") && error.contains("isolation.level"), "{error}");
+    assert!(read(&add("group.protocol=consumer")).unwrap_err().contains("classic"));
+    assert!(read(&add("group.protocol=classic")).is_ok());
     assert!(read(&add("enable.partition.eof=true")).unwrap_err().contains("the bridge sets it itself"));
 }
 
 #[test]
 fn topics_starts_and_dead_letters() {
     let with = |from: &str, to: &str| read(&SPECIFICATION.replace(from, to));
-    let topics = |text: &str| with("topic=\"inbound\"", &format!("topic=\"{text}\"")).unwrap().kafka.topics;
+    let try_topics =
+        |text: &str| with("topic=\"inbound\"", &format!("topic=\"{text}\"")).map(|config| config.kafka.topics);
+    let topics = |text: &str| try_topics(text).unwrap();
     assert_eq!(topics("a, b"), Topics::Names(vec!["a".into(), "b".into()]));
-    assert_eq!(topics("^flights-.*"), Topics::Pattern("^flights-.*".into()));
+    let Topics::Pattern(pattern) = topics("^flights-.*") else { panic!("a pattern") };
+    assert_eq!(pattern.as_str(), "^flights-.*");
+    assert_eq!(["flights-1", "flights", "my-flights-1"].map(|topic| pattern.covers(topic)), [true, false, false]);
+    let Topics::Pattern(all) = topics("^.*") else { panic!("a pattern") };
+    assert_eq!(["any", "__consumer_offsets"].map(|topic| all.covers(topic)), [true, false]);
+    for (wrong, reason) in
+        [("^in[bound", "no regular expression"), ("a,,b", "empty"), (",", "empty"), ("a,b,a", "twice")]
+    {
+        let error = try_topics(wrong).unwrap_err();
+        assert!(error.contains("topic: ") && error.contains(reason), "{error}");
+    }
     let start = |line: &str| with("auto.offset.reset=earliest", line).unwrap().kafka.start;
     assert_eq!(start("start_timestamp=2013-01-01T10:00:00Z"), StartAt::Timestamp(1_357_034_400_000));
     assert_eq!(start("start_timestamp=1357034400000"), StartAt::Timestamp(1_357_034_400_000));

@@ -120,13 +120,19 @@ key_parser=\"RecordPartition\"
 
     /// What a command that must end well prints.
     pub async fn says<const N: usize>(&self, arguments: [&str; N], config: &str) -> String {
+        let (code, said) = self.try_says(arguments, config).await;
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+        said
+    }
+
+    /// The exit code, and what a command prints: where it fails, its error.
+    pub async fn try_says<const N: usize>(&self, arguments: [&str; N], config: &str) -> (Option<i32>, String) {
         let path = self.folder.path().join("says.ini");
         std::fs::write(&path, config).unwrap();
         let mut command = self.command(arguments);
         let output = command.args(["--config".as_ref(), path.as_os_str()]).output().await.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let said = if output.status.success() { output.stdout } else { output.stderr };
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
     pub async fn items(&self, keyspace: &str, key: &str) -> Vec<Item> {
