@@ -34,7 +34,12 @@ pub(crate) struct Trouble(Mutex<Option<(Option<RDKafkaErrorCode>, String)>>);
 
 impl Trouble {
     pub(crate) fn note(&self, error: &KafkaError, reason: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((error.rdkafka_error_code(), reason.to_owned()));
+        let code = error.rdkafka_error_code();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down follows from why each of them is.
+        if last.is_none() || code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some((code, reason.to_owned()));
+        }
     }
 
     fn last(&self) -> Option<(Option<RDKafkaErrorCode>, String)> {
@@ -123,5 +128,23 @@ pub(crate) fn ask<T>(
             Err(error) => tracing::warn!(%error, doing, "Kafka did not answer; asked again"),
         }
         attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_kept_over_what_follows_from_it() {
+        let trouble = Trouble::default();
+        let note = |code, reason: &str| {
+            trouble.note(&KafkaError::Global(code), reason);
+            trouble.last().unwrap().1
+        };
+        assert_eq!(note(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down"), "1/1 brokers are down");
+        assert_eq!(note(RDKafkaErrorCode::BrokerTransportFailure, "refused"), "refused");
+        assert_eq!(note(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down"), "refused");
+        assert_eq!(note(RDKafkaErrorCode::Authentication, "wrong password"), "wrong password");
     }
 }
