@@ -18,10 +18,10 @@ async fn a_bridge_that_is_killed_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "half an hour: script/test-long"]
 async fn a_bridge_that_is_killed_a_thousand_times_loses_and_doubles_nothing() {
-    kill(1_000).await;
+    kill(seeded::count("KLSTORE_TEST_KILLS", 1_000)).await;
 }
 
-async fn kill(kills: u32) {
+async fn kill(kills: u64) {
     let Some(scene) = Scene::start("killed", 4).await else { return };
     let mut random = seeded::random(seeded::seed("bridge kills"), 0);
     let mut produced = 0;
@@ -84,9 +84,19 @@ async fn a_bridge_that_slept_through_its_session_does_no_harm() {
     scene.check(6_000).await;
 }
 
-/// S3 fails in every way for ten seconds, then loses answers to every third PUT.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_s3_loses_and_doubles_nothing() {
+    outage(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "more than a minute: script/test-long"]
+async fn an_outage_of_a_minute_loses_and_doubles_nothing() {
+    outage(Duration::from_secs(60)).await;
+}
+
+/// S3 fails in every way for so long, then loses answers to every third PUT.
+async fn outage(length: Duration) {
     let Some(scene) = Scene::start("outage", 4).await else { return };
     let mut bridge = scene.spawn(&scene.config(""));
     scene.produce(0..2_000);
@@ -98,7 +108,7 @@ async fn an_outage_of_s3_loses_and_doubles_nothing() {
         _ => Fault::Delay(Duration::from_secs(2), Box::new(Fault::Drop)),
     });
     scene.produce(2_000..4_000);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(length).await;
     assert!(scene.committed().values().sum::<i64>() <= 2_000, "nothing is committed that is not durable");
     let puts = AtomicU64::new(0);
     scene.server.faults().set(move |request| {
