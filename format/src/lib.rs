@@ -16,10 +16,12 @@ pub mod limits;
 pub mod names;
 pub mod plan;
 pub mod rules;
+mod sorted_map;
 mod source;
 pub mod wire;
 
 pub use config::S3StoreConfig;
 pub use error::{CorruptObject, FormatError, InvalidContinuation, NameError};
 pub use item::{Insertion, Item, ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats};
+pub use sorted_map::SortedMap;
 pub use source::{Source, SourceOffset};

@@ -10,10 +10,11 @@ use crate::credentials::CredentialsSource;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::ReaderError;
-use crate::http_transport::HttpTransport;
 use crate::retry::RetryPolicy;
+use crate::s3_source::S3Source;
 use crate::s3_store_reader::{Inner, S3StoreReader};
 use crate::sign::Signing;
+use crate::source::ObjectSource;
 use crate::transport::Transport;
 
 /// Bytes of objects that a reader keeps in memory where nothing else is said: 64 MiB.
@@ -39,6 +40,7 @@ pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 /// ```
 pub struct S3StoreReaderBuilder {
     config: S3StoreConfig,
+    source: Option<Arc<dyn ObjectSource>>,
     transport: Option<Arc<dyn Transport>>,
     credentials: Option<Arc<dyn CredentialsSource>>,
     environment: Option<Arc<dyn Environment>>,
@@ -51,6 +53,7 @@ impl S3StoreReaderBuilder {
     pub(crate) fn new(config: S3StoreConfig) -> Self {
         Self {
             config,
+            source: None,
             transport: None,
             credentials: None,
             environment: None,
@@ -60,7 +63,15 @@ impl S3StoreReaderBuilder {
         }
     }
 
-    /// Sends requests by `transport` instead of an [`HttpTransport`] of its own.
+    /// Lists and gets objects by `source` instead of S3's HTTP: of the configuration only what is about pages and names
+    /// counts then, and transport, credentials and signing have no effect.
+    #[must_use]
+    pub fn source(mut self, source: impl ObjectSource + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Sends requests by `transport` instead of a client of its own; on wasm32 it must be given.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Some(Arc::new(transport));
@@ -74,7 +85,7 @@ impl S3StoreReaderBuilder {
         self
     }
 
-    /// Takes time and random numbers from `environment`.
+    /// Takes time and random numbers from `environment`; on wasm32 it must be given.
     #[must_use]
     pub fn environment(mut self, environment: impl Environment + 'static) -> Self {
         self.environment = Some(Arc::new(environment));
@@ -108,25 +119,29 @@ impl S3StoreReaderBuilder {
     ///
     /// [`ReaderError::Configuration`] where the configuration is not usable.
     pub async fn build(self) -> Result<S3StoreReader, ReaderError> {
-        self.config.validate()?;
-        let endpoint = Endpoint::new(&self.config)?;
-        let credentials = match self.credentials {
-            Some(credentials) => credentials,
-            None => configured_credentials(&self.config).await?,
+        let environment = match self.environment {
+            Some(environment) => environment,
+            None => default_environment()?,
         };
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None => Arc::new(configured_transport(&self.config)?),
+        let source = match self.source {
+            Some(source) => source,
+            None => {
+                self.config.validate()?;
+                let endpoint = Endpoint::new(&self.config)?;
+                let credentials = match self.credentials {
+                    Some(credentials) => credentials,
+                    None => configured_credentials(&self.config).await?,
+                };
+                let transport = match self.transport {
+                    Some(transport) => transport,
+                    None => configured_transport(&self.config)?,
+                };
+                let environment = environment.clone();
+                Arc::new(S3Source { endpoint, transport, credentials, environment, signing: self.signing })
+            }
         };
-        let client = Client {
-            endpoint,
-            transport,
-            credentials,
-            environment: self.environment.unwrap_or_else(default_environment),
-            signing: self.signing,
-            retry: self.retry,
-            cache: ExtentCache::new(self.cache_bytes),
-        };
+        let cache = ExtentCache::new(self.cache_bytes);
+        let client = Client { source, environment, retry: self.retry, cache };
         Ok(S3StoreReader::from_inner(Inner {
             client,
             prefix: self.config.prefix()?,
@@ -148,32 +163,29 @@ impl std::fmt::Debug for S3StoreReaderBuilder {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn default_environment() -> Arc<dyn Environment> {
-    Arc::new(crate::environment::NativeEnvironment)
+fn default_environment() -> Result<Arc<dyn Environment>, ReaderError> {
+    Ok(Arc::new(crate::environment::NativeEnvironment))
 }
 
 #[cfg(target_arch = "wasm32")]
-fn default_environment() -> Arc<dyn Environment> {
-    Arc::new(crate::environment::BrowserEnvironment)
+fn default_environment() -> Result<Arc<dyn Environment>, ReaderError> {
+    Err(ReaderError::Configuration { reason: "there is no clock here: give the builder an environment".to_owned() })
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn configured_transport(config: &S3StoreConfig) -> Result<HttpTransport, ReaderError> {
+fn configured_transport(config: &S3StoreConfig) -> Result<Arc<dyn Transport>, ReaderError> {
+    use crate::http_transport::HttpTransport;
     let refused = |error: &dyn std::error::Error| ReaderError::Configuration { reason: error.to_string() };
-    match klstore_credentials::network::ca_bundle(config).map_err(|error| refused(&error))? {
+    let transport = match klstore_credentials::network::ca_bundle(config).map_err(|error| refused(&error))? {
         Some(pem) => HttpTransport::trusting(&pem),
         None => HttpTransport::new(),
-    }
-    .map_err(|error| refused(&error))
+    };
+    Ok(Arc::new(transport.map_err(|error| refused(&error))?))
 }
 
 #[cfg(target_arch = "wasm32")]
-fn configured_transport(config: &S3StoreConfig) -> Result<HttpTransport, ReaderError> {
-    if config.ca_bundle.is_some() {
-        let reason = "ca_bundle cannot be set here: a browser trusts whom its own settings say".to_owned();
-        return Err(ReaderError::Configuration { reason });
-    }
-    HttpTransport::new().map_err(|error| ReaderError::Configuration { reason: error.to_string() })
+fn configured_transport(_: &S3StoreConfig) -> Result<Arc<dyn Transport>, ReaderError> {
+    Err(ReaderError::Configuration { reason: "there is no network here: give the builder a transport".to_owned() })
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -185,20 +197,11 @@ async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn Creden
     }
 }
 
-/// There is no AWS chain in a browser: static keys, or none.
 #[cfg(target_arch = "wasm32")]
 async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
-    use aws_credential_types::Credentials;
-    let keys = match (&config.access_key, &config.secret_key) {
-        _ if config.anonymous => None,
-        (Some(id), Some(secret)) if !id.is_empty() => {
-            Some(Credentials::new(id, secret, config.token().map(str::to_owned), None, "klstore configuration"))
-        }
-        _ => {
-            let reason = "no credentials: set access_key and secret_key, or anonymous, or pass a credentials source \
-                          to the builder (there is no AWS chain in a browser)";
-            return Err(ReaderError::Configuration { reason: reason.to_owned() });
-        }
-    };
-    Ok(Arc::new(keys))
+    if config.anonymous {
+        return Ok(Arc::new(None));
+    }
+    let reason = "there is no AWS chain here: give the builder credentials, or set anonymous".to_owned();
+    Err(ReaderError::Configuration { reason })
 }

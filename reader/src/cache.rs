@@ -1,15 +1,15 @@
 //! A cache of objects' bytes: least recently used objects go first, counted in bytes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use klstore_format::SortedMap;
 use klstore_format::plan::Object;
 use lru::LruCache;
 
-use crate::get_object::Fetched;
+use crate::source::SourceObject;
 use crate::transport::Body;
 
 /// What is counted for an object or an extent beside its bytes.
@@ -33,7 +33,7 @@ struct CachedObject {
     etag: Option<String>,
     size: Option<u64>,
     /// By their first byte; they do not overlap.
-    extents: BTreeMap<u64, Bytes>,
+    extents: SortedMap<u64, Bytes>,
     bytes: u64,
 }
 
@@ -65,7 +65,7 @@ impl ExtentCache {
     }
 
     /// Keeps what a GET brought, `start` being its first byte. Extents of another ETag are dropped.
-    pub(crate) fn insert(&self, name: &str, start: u64, fetched: &Fetched) {
+    pub(crate) fn insert(&self, name: &str, start: u64, fetched: &SourceObject) {
         let mut state = self.lock();
         let mut object = state.take(name).filter(|object| object.etag == fetched.etag).unwrap_or_default();
         object.etag.clone_from(&fetched.etag);
@@ -147,7 +147,7 @@ impl CachedObject {
 
     /// The first byte at or after `position` that is not cached.
     fn covered_from(&self, mut position: u64) -> u64 {
-        while let Some((start, extent)) = self.extents.range(..=position).next_back() {
+        while let Some((start, extent)) = self.extents.below(&position.saturating_add(1)).last() {
             let end = start + extent.len() as u64;
             if end <= position {
                 break;
@@ -159,7 +159,7 @@ impl CachedObject {
 
     /// The first byte of those before `position` that are cached without a gap.
     fn covered_to(&self, mut position: u64) -> u64 {
-        while let Some((start, extent)) = self.extents.range(..position).next_back() {
+        while let Some((start, extent)) = self.extents.below(&position).last() {
             if start + (extent.len() as u64) < position {
                 break;
             }
@@ -174,8 +174,13 @@ impl CachedObject {
             let to = (range.end.saturating_sub(start)).min(extent.len() as u64).max(from);
             extent.slice(from as usize..to as usize)
         };
-        let first = self.extents.range(..=range.start).next_back().map_or(range.start, |(start, _)| *start);
-        let mut parts = self.extents.range(first..range.end).map(|(start, extent)| part(*start, extent));
+        let first = self.extents.below(&range.start.saturating_add(1)).last().map_or(range.start, |(start, _)| *start);
+        let mut parts = self
+            .extents
+            .below(&range.end)
+            .iter()
+            .skip_while(|(start, _)| *start < first)
+            .map(|(start, extent)| part(*start, extent));
         match (parts.next(), parts.next()) {
             (Some(only), None) => only,
             (None, _) => Bytes::new(),
@@ -203,7 +208,7 @@ impl CachedObject {
             let covered = (self.covered_from(position) - position).min(body.len() as u64);
             body = body.split_off(covered as usize);
             position += covered;
-            let next = self.extents.range(position..).next().map_or(u64::MAX, |(start, _)| *start);
+            let next = self.extents.from(&position).first().map_or(u64::MAX, |(start, _)| *start);
             let fresh = (next - position).min(body.len() as u64);
             let mut extent = body.split_to(fresh as usize);
             if extent.len() < COPIED_BYTES {
@@ -226,10 +231,10 @@ mod tests {
     const OBJECT: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
     /// In pieces of ten bytes.
-    fn got(etag: &str, range: Range<u64>) -> Fetched {
+    fn got(etag: &str, range: Range<u64>) -> SourceObject {
         let bytes = &OBJECT[range.start as usize..range.end as usize];
-        let body = bytes.chunks(10).map(Bytes::from_static).collect();
-        Fetched { body, etag: Some(etag.into()), size: Some(OBJECT.len() as u64) }
+        let body: Body = bytes.chunks(10).map(Bytes::from_static).collect();
+        SourceObject { received: body.len(), body, etag: Some(etag.into()), size: Some(OBJECT.len() as u64) }
     }
 
     fn hit(range: Range<u64>) -> Lookup {

@@ -1,16 +1,18 @@
 //! Where a bucket's objects are: from endpoint, region and bucket to URLs.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
+use http::Uri;
+use http::uri::Scheme;
 use klstore_format::S3StoreConfig;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
-use reqwest::Url;
 
 use crate::error::ReaderError;
 use crate::list_objects::UNRESERVED;
 
 /// Object names keep their slashes.
-const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+pub(crate) const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 /// One bucket at one endpoint. Shown as both in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +37,14 @@ impl Endpoint {
             Some(endpoint) => endpoint.clone(),
             None => format!("https://s3.{region}.{}", partition_domain(region)),
         };
-        let mut url = parse(&given)?;
-        if config.path_style || !virtual_host_works(&url, bucket) {
-            let path = format!("{}/{bucket}/", url.path().trim_end_matches('/'));
-            let origin = origin(&url);
-            url.set_path(&path);
-            return Ok(Self { origin, bucket: bucket.clone(), region: region.clone(), base: url.into() });
-        }
-        let origin = origin(&url);
-        let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
-        if url.set_host(Some(&host)).is_err() {
-            let reason = format!("`{host}` is no host name: set path_style, or check endpoint and bucket_name");
-            return Err(ReaderError::Configuration { reason });
-        }
-        let path = format!("{}/", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        Ok(Self { origin, bucket: bucket.clone(), region: region.clone(), base: url.into() })
+        let Address { scheme, host, port, path } = Address::parse(&given)?;
+        let origin = format!("{scheme}://{host}{port}");
+        let base = if config.path_style || !virtual_host_works(scheme, &host, bucket) {
+            format!("{origin}{path}/{bucket}/")
+        } else {
+            format!("{scheme}://{bucket}.{host}{port}{path}/")
+        };
+        Ok(Self { origin, bucket: bucket.clone(), region: region.clone(), base })
     }
 
     /// The URL of an object.
@@ -70,34 +64,55 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn parse(endpoint: &str) -> Result<Url, ReaderError> {
-    // What was given is not repeated as it is: it might hold a password.
-    let refuse = |problem: &str| {
-        let reason =
-            format!("the endpoint {problem}: write it like `https://s3.example.com` or `http://127.0.0.1:9000`");
-        ReaderError::Configuration { reason }
-    };
-    let url = Url::parse(endpoint).map_err(|error| refuse(&format!("is no URL ({error})")))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(refuse("is neither http nor https"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("holds a user or password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("has a query or fragment"));
-    }
-    Ok(url)
+/// The parts of an endpoint's URL, as they stand in URLs that are signed.
+struct Address {
+    scheme: &'static str,
+    /// In lower case.
+    host: String,
+    /// With its colon; empty where it is the scheme's own.
+    port: String,
+    /// Without a slash at its end.
+    path: String,
 }
 
-fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
+impl Address {
+    fn parse(endpoint: &str) -> Result<Self, ReaderError> {
+        // What was given is not repeated as it is: it might hold a password.
+        let refuse = |problem: &str| {
+            let reason =
+                format!("the endpoint {problem}: write it like `https://s3.example.com` or `http://127.0.0.1:9000`");
+            ReaderError::Configuration { reason }
+        };
+        let uri: Uri = endpoint.parse().map_err(|_| refuse("is no URL (of a host name that is in ASCII)"))?;
+        let (scheme, usual_port) = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => ("http", 80),
+            Some(scheme) if *scheme == Scheme::HTTPS => ("https", 443),
+            _ => return Err(refuse("is neither http nor https")),
+        };
+        let authority = uri.authority().ok_or_else(|| refuse("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(refuse("holds a user or password"));
+        }
+        if uri.query().is_some() || endpoint.contains('#') {
+            return Err(refuse("has a query or fragment"));
+        }
+        let host = authority.host().to_ascii_lowercase();
+        let port = match (authority.port_u16(), &authority.as_str()[host.len()..]) {
+            (Some(port), _) if port != usual_port => format!(":{port}"),
+            (Some(_), _) | (None, "" | ":") => String::new(),
+            _ => return Err(refuse("has an impossible port")),
+        };
+        if host.is_empty() {
+            return Err(refuse("names no host"));
+        }
+        Ok(Self { scheme, host, port, path: uri.path().trim_end_matches('/').to_owned() })
+    }
 }
 
-/// An IP address has no subdomains, and a certificate for `*.host` does not cover two of them.
-fn virtual_host_works(url: &Url, bucket: &str) -> bool {
-    let dots = url.scheme() == "https" && bucket.contains('.');
-    let name = url.domain().is_some();
+/// An IP address has no subdomains, those of `localhost` are known to browsers alone, and a certificate for `*.host` does not cover two of them.
+fn virtual_host_works(scheme: &str, host: &str, bucket: &str) -> bool {
+    let dots = scheme == "https" && bucket.contains('.');
+    let name = !host.starts_with('[') && host != "localhost" && host.parse::<Ipv4Addr>().is_err();
     let lower_case = !bucket.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'_');
     name && !dots && lower_case
 }
@@ -144,8 +159,9 @@ mod tests {
             (None, "b.c", "us-east-1", false, "https://s3.us-east-1.amazonaws.com/b.c/n/~20"),
             (Some("http://127.0.0.1:9000"), "b", "r", false, "http://127.0.0.1:9000/b/n/~20"),
             (Some("http://[::1]:80/"), "b", "r", false, "http://[::1]/b/n/~20"),
-            (Some("http://localhost:9000/"), "b", "r", false, "http://b.localhost:9000/n/~20"),
+            (Some("http://localhost:9000/"), "b", "r", false, "http://localhost:9000/b/n/~20"),
             (Some("https://h:443/s3/"), "b", "r", true, "https://h/s3/b/n/~20"),
+            (Some("HTTPS://S3.Example.com:8443"), "b", "r", false, "https://b.s3.example.com:8443/n/~20"),
         ];
         for (given, bucket, region, path_style, url) in cases {
             assert_eq!(endpoint(given, bucket, region, path_style)?.object_url("n/~20"), url);
@@ -164,7 +180,16 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_is_refused_without_repeating_a_password() {
-        for given in ["127.0.0.1:9000", "ftp://h", "http://user:SECRET@h", "http://h?x=SECRET", "SECRET"] {
+        for given in [
+            "127.0.0.1:9000",
+            "ftp://h",
+            "http://user:SECRET@h",
+            "http://h?x=SECRET",
+            "SECRET",
+            "http://h:SECRET",
+            "http://:1",
+            "http://h:99999",
+        ] {
             let error = endpoint(Some(given), "b", "r", true).expect_err(given);
             assert!(matches!(error, ReaderError::Configuration { .. }));
             assert!(!error.to_string().contains("SECRET"), "{error}");

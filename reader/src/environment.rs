@@ -44,26 +44,3 @@ impl Environment for NativeEnvironment {
         rand::random()
     }
 }
-
-/// JavaScript's clock, timer and random numbers: pages, workers and edge functions.
-#[cfg(target_arch = "wasm32")]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct BrowserEnvironment;
-
-#[cfg(target_arch = "wasm32")]
-#[async_trait(?Send)]
-impl Environment for BrowserEnvironment {
-    fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(js_sys::Date::now() as u64)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        // A longer timeout would overflow to none at all.
-        let millis = u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).min(i32::MAX as u32);
-        gloo_timers::future::TimeoutFuture::new(millis).await;
-    }
-
-    fn random(&self) -> u64 {
-        (js_sys::Math::random() * (1_u64 << 53) as f64) as u64
-    }
-}

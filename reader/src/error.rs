@@ -104,6 +104,18 @@ pub enum ReaderError {
         /// What is wrong with the certificate.
         reason: String,
     },
+    /// The bucket has no CORS rule for the page's origin: set one.
+    #[error(
+        "{store} does not allow pages of {origin} to read it: give the bucket a CORS rule with AllowedOrigins \
+         [\"{origin}\"], AllowedMethods [\"GET\"], AllowedHeaders [\"range\"] and ExposeHeaders [\"ETag\", \
+         \"Content-Range\"]"
+    )]
+    CrossOrigin {
+        /// The page's origin.
+        origin: String,
+        /// Bucket and endpoint.
+        store: String,
+    },
     /// The store's answers lack a header that the protocol needs: expose it.
     #[error(
         "the answer for `{object}` has no ETag: in a browser, add `ETag` to ExposeHeaders in the bucket's CORS rules; \

@@ -38,6 +38,15 @@ impl Default for Polling {
 }
 
 impl S3StoreReader {
+    /// The live end of a list, to be polled by the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::InvalidArgument`] for a bad name.
+    pub fn tail(&self, keyspace: &str, key: &str, start: FollowStart) -> Result<Tail, ReaderError> {
+        Ok(Tail { reader: self.clone(), follower: Follower::new(self.list_name(keyspace, key)?, start) })
+    }
+
     /// Follows a list: the items from `start` on, and then each as it is appended. The stream never ends.
     ///
     /// A poll that finds nothing new is one GET, every 16th a LIST. After an error the stream goes on where it stood,
@@ -64,14 +73,8 @@ impl S3StoreReader {
         start: FollowStart,
         polling: Polling,
     ) -> impl Stream<Item = Result<Item, ReaderError>> + MaybeSend + use<> {
-        let following = match self.list_name(keyspace, key) {
-            Ok(list) => Ok(Following {
-                reader: self.clone(),
-                follower: Follower::new(list, start),
-                polling,
-                pause: Duration::ZERO,
-                items: Vec::new().into_iter(),
-            }),
+        let following = match self.tail(keyspace, key, start) {
+            Ok(tail) => Ok(Following { tail, polling, pause: Duration::ZERO, items: Vec::new().into_iter() }),
             Err(error) => Err(Some(error)),
         };
         stream::unfold(following, |following| async {
@@ -84,9 +87,37 @@ impl S3StoreReader {
     }
 }
 
-struct Following {
+/// The live end of a list for callers with a pace of their own; [`S3StoreReader::follow`] is easier.
+///
+/// Poll again at once while polls return items, then with growing pauses.
+#[derive(Debug, Clone)]
+pub struct Tail {
     reader: S3StoreReader,
     follower: Follower,
+}
+
+impl Tail {
+    /// The items that were added since the poll before: one GET where there are none, every 16th time a LIST. After an
+    /// error, and where the future is dropped, it stands where it stood.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`StoreReader::read_page`](crate::StoreReader::read_page).
+    pub async fn poll(&mut self) -> Result<Vec<Item>, ReaderError> {
+        let plan = self.follower.clone().poll();
+        let (follower, items) = self.reader.run(plan, &mut ListStats::default()).await?;
+        self.follower = follower;
+        Ok(items?)
+    }
+
+    /// Makes the next poll load the list anew: call it after a pause of a minute or more.
+    pub fn reload(&mut self) {
+        self.follower = self.follower.clone().reload();
+    }
+}
+
+struct Following {
+    tail: Tail,
     polling: Polling,
     /// Before the next poll.
     pause: Duration,
@@ -101,16 +132,7 @@ impl Following {
                 return Ok(item);
             }
             self.wait().await;
-            // What was read stays read even where this future is dropped or its requests fail.
-            let plan = self.follower.clone().poll();
-            let polled = self.reader.run(plan, &mut ListStats::default()).await;
-            let items = match polled {
-                Ok((follower, items)) => {
-                    self.follower = follower;
-                    items.map_err(ReaderError::from)
-                }
-                Err(error) => Err(error),
-            };
+            let items = self.tail.poll().await;
             let idle = items.as_ref().map_or(true, Vec::is_empty);
             let longer = self
                 .pause
@@ -125,12 +147,12 @@ impl Following {
         if self.pause.is_zero() {
             return;
         }
-        let environment = self.reader.environment();
+        let environment = self.tail.reader.environment();
         let before = environment.now();
         environment.sleep(self.pause).await;
         let waited = environment.now().duration_since(before).unwrap_or_default();
         if waited > self.pause + LONG_PAUSE {
-            self.follower = self.follower.clone().reload();
+            self.tail.reload();
         }
     }
 }

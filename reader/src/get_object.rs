@@ -2,30 +2,9 @@
 
 use std::ops::Range;
 
-use klstore_format::plan::Object;
-
 use crate::list_objects::bare_etag;
-use crate::transport::{Body, HttpResponse};
-
-/// What a GET brought: an [`Object`] whose body may be in pieces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fetched {
-    pub(crate) body: Body,
-    pub(crate) etag: Option<String>,
-    pub(crate) size: Option<u64>,
-}
-
-impl Fetched {
-    /// In one piece, its first `length` bytes or all where there are fewer.
-    pub(crate) fn first(self, length: u64) -> Object {
-        Object { body: self.body.first(length), etag: self.etag, size: self.size }
-    }
-
-    /// In one piece.
-    pub(crate) fn whole(self) -> Object {
-        Object { body: self.body.joined(), etag: self.etag, size: self.size }
-    }
-}
+use crate::source::SourceObject;
+use crate::transport::HttpResponse;
 
 /// Checks a success against what its headers promise, as far as they are shown. `None` where the range lies beyond
 /// the end of the object.
@@ -33,7 +12,7 @@ impl Fetched {
 /// # Errors
 ///
 /// What does not fit: bytes were lost on the way, or the server answered another question.
-pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) -> Result<Option<Fetched>, String> {
+pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) -> Result<Option<SourceObject>, String> {
     let body = response.body.clone();
     let came = body.len();
     let content_length: Option<u64> = response.header("content-length").and_then(|value| value.parse().ok());
@@ -60,7 +39,7 @@ pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) ->
         }
     };
     let etag = response.header("etag").map(|etag| bare_etag(etag).to_owned());
-    Ok(Some(Fetched { body, etag, size }))
+    Ok(Some(SourceObject { body, etag, size, received: response.received }))
 }
 
 fn expect(came: u64, expected: u64) -> Result<(), String> {
@@ -91,24 +70,21 @@ fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::{HeaderName, HeaderValue};
 
     fn read(
         status: u16,
         headers: &[(&'static str, &'static str)],
         body: &'static str,
         range: Option<Range<u64>>,
-    ) -> Result<Option<Fetched>, String> {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
+    ) -> Result<Option<SourceObject>, String> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let response = HttpResponse { status, headers, body: Bytes::from(body).into(), received: body.len() as u64 };
         read_object(&response, range)
     }
 
-    fn object(body: &'static str, size: Option<u64>) -> Result<Option<Fetched>, String> {
-        Ok(Some(Fetched { body: Bytes::from(body).into(), etag: None, size }))
+    fn object(body: &'static str, size: Option<u64>) -> Result<Option<SourceObject>, String> {
+        let received = body.len() as u64;
+        Ok(Some(SourceObject { body: Bytes::from(body).into(), etag: None, size, received }))
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! The transport over reqwest: hyper natively, `fetch` on wasm32.
+//! The native transport, over reqwest.
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use http::header::RANGE;
+use http::header::{HeaderName, HeaderValue, RANGE};
 
 use crate::transport::{BodyCollector, HttpRequest, HttpResponse, Transport, TransportError};
 
-/// Sends requests by [`reqwest`]; natively through the proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+/// Sends requests by [`reqwest`], through the proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
 /// `NO_PROXY` name.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
@@ -28,7 +28,6 @@ impl HttpTransport {
     /// # Errors
     ///
     /// [`TransportError::Invalid`] where they are not PEM, or as [`new`](Self::new).
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn trusting(ca_bundle: &[u8]) -> Result<Self, TransportError> {
         let authorities = reqwest::Certificate::from_pem_bundle(ca_bundle)
             .map_err(|error| TransportError::Invalid { reason: format!("the certificate authorities: {error}") })?;
@@ -36,7 +35,6 @@ impl HttpTransport {
     }
 
     fn build(builder: reqwest::ClientBuilder) -> Result<Self, TransportError> {
-        #[cfg(not(target_arch = "wasm32"))]
         let builder = builder
             // A redirect could take credentials to another host; the reader names the right region instead.
             .redirect(reqwest::redirect::Policy::none())
@@ -56,8 +54,7 @@ impl HttpTransport {
     }
 }
 
-#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
-#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+#[async_trait]
 impl Transport for HttpTransport {
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let mut builder = self.client.get(&request.url);
@@ -67,16 +64,11 @@ impl Transport for HttpTransport {
         if let Some(range) = &request.range {
             builder = builder.header(RANGE, format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         }
-        #[cfg(target_arch = "wasm32")]
-        {
-            builder = builder.fetch_credentials_omit();
-            if request.reload {
-                builder = builder.fetch_cache_reload();
-            }
-        }
-        let mut response = builder.send().await.map_err(connection_error)?;
+        let response = builder.send().await.map_err(connection_error)?;
         let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
+        let text =
+            |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        let headers = response.headers().iter().filter_map(text).collect();
         let mut body = BodyCollector::new(&request, status);
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -93,14 +85,11 @@ fn connection_error(error: reqwest::Error) -> TransportError {
     if error.is_builder() {
         return TransportError::Invalid { reason: reason(error) };
     }
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        if let Some(reason) = klstore_credentials::network::certificate_problem(&error) {
-            return TransportError::UntrustedCertificate { reason };
-        }
-        if !error.is_connect() {
-            return interruption(error);
-        }
+    if let Some(reason) = klstore_credentials::network::certificate_problem(&error) {
+        return TransportError::UntrustedCertificate { reason };
+    }
+    if !error.is_connect() {
+        return interruption(error);
     }
     TransportError::Connect { reason: reason(error) }
 }

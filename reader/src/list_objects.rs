@@ -45,11 +45,20 @@ pub(crate) fn parse(document: &[u8], max_keys: u32) -> Result<Listing, &'static 
     let decode = |name: String| {
         if answer.url_encoded { url_decode(name) } else { name }
     };
-    let mut listing = Listing {
+    let listing = Listing {
         objects: answer.objects.into_iter().map(|object| Listed { name: decode(object.name), ..object }).collect(),
         common_prefixes: answer.common_prefixes.into_iter().map(decode).collect(),
         truncated: answer.truncated,
     };
+    checked(listing, max_keys)
+}
+
+/// A listing of at most `max_keys` names.
+///
+/// # Errors
+///
+/// A short reason where its names are out of order, which every plan relies on.
+pub(crate) fn checked(mut listing: Listing, max_keys: u32) -> Result<Listing, &'static str> {
     if !listing.objects.is_sorted_by(|one, next| one.name < next.name)
         || !listing.common_prefixes.is_sorted_by(|one, next| one < next)
     {

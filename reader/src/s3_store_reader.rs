@@ -7,6 +7,7 @@ use klstore_format::names::{KeyspaceName, ListName, Prefix};
 use klstore_format::plan::keys::{self, KeyList, KeyspaceList};
 use klstore_format::plan::metadata;
 use klstore_format::plan::read::{self, PageRequest};
+use klstore_format::plan::timeline::{self, Timeline, TimelineWindow};
 use klstore_format::plan::{Plan, Step};
 use klstore_format::{ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata, ListStats, S3StoreConfig};
 
@@ -86,7 +87,7 @@ impl std::fmt::Debug for S3StoreReader {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("S3StoreReader")
-            .field("store", &self.0.client.endpoint.to_string())
+            .field("store", &self.0.client.source.describe())
             .field("prefix", &self.0.prefix.as_str())
             .field("cache", &self.0.client.cache)
             .finish_non_exhaustive()
@@ -133,6 +134,18 @@ impl StoreReader for S3StoreReader {
             continuation: page.continuation,
             stats,
         })
+    }
+
+    async fn read_timeline(
+        &self,
+        keyspace: &str,
+        key: &str,
+        window: TimelineWindow,
+    ) -> Result<Option<Timeline>, ReaderError> {
+        let plan = timeline::read_timeline(self.list_name(keyspace, key)?, window);
+        let mut stats = ListStats::default();
+        let timeline = self.run(plan, &mut stats).await??;
+        Ok(timeline.map(|timeline| Timeline { stats, ..timeline }))
     }
 
     async fn list_keyspaces(

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::date;
 use crate::endpoint::Endpoint;
 use crate::error::ReaderError;
 use crate::transport::HttpResponse;
@@ -56,7 +57,7 @@ pub(crate) fn judge(asked: &Asked<'_>, response: &HttpResponse) -> Verdict {
             Verdict::Passing(describe(response.status, &document))
         }
         (_, "RequestTimeTooSkewed") => Verdict::Final(skewed(asked, response, &document)),
-        (403, "AccessDenied") if !document.server_time.is_empty() => Verdict::Final(skewed(asked, response, &document)),
+        (403, "AccessDenied") if document.is_about_time() => Verdict::Final(skewed(asked, response, &document)),
         (_, code) if credentials_advice(code).is_some() => Verdict::Final(ReaderError::Credentials {
             store: store(),
             reason: format!("{code}: {}", credentials_advice(code).unwrap_or_default()),
@@ -97,6 +98,12 @@ pub(crate) fn is_error_document(body: &[u8]) -> bool {
 }
 
 impl ErrorDocument {
+    /// Whether a request that was signed in its URL came too late or too early.
+    fn is_about_time(&self) -> bool {
+        let message = self.message.as_str();
+        !self.server_time.is_empty() || matches!(message, "Request has expired" | "Request is not yet valid")
+    }
+
     /// Reads what is there; a document that is damaged or of another kind gives empty fields.
     fn read(body: &[u8]) -> Self {
         let mut document = Self::default();
@@ -130,7 +137,7 @@ fn skewed(asked: &Asked<'_>, response: &HttpResponse, document: &ErrorDocument) 
         "" => response.header("date").map_or_else(|| "something else".to_owned(), quote),
         time => time.to_owned(),
     };
-    ReaderError::ClockSkew { here: rfc3339(asked.at), there, store: asked.endpoint.to_string() }
+    ReaderError::ClockSkew { here: date::rfc3339(asked.at), there, store: asked.endpoint.to_string() }
 }
 
 fn credentials_advice(code: &str) -> Option<&'static str> {
@@ -146,25 +153,19 @@ fn credentials_advice(code: &str) -> Option<&'static str> {
     })
 }
 
-/// A store's words, short and on one line.
+/// A store's words, short and on one line, without what a signed URL in them would give away.
 fn quote(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(MAX_QUOTED).collect()
-}
-
-/// Seconds as a date, in the form in which S3 writes its own time.
-fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Civil date from days since 1970, counted in years that begin in March (so that the leap day is the last).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+    let mut quoted: String = text.chars().filter(|character| !character.is_control()).take(MAX_QUOTED).collect();
+    for name in ["X-Amz-Signature=", "X-Amz-Credential=", "X-Amz-Security-Token=", "Signature=", "Credential="] {
+        let mut from = 0;
+        while let Some(found) = quoted.get(from..).and_then(|rest| rest.find(name)) {
+            from += found + name.len();
+            let rest = &quoted[from..];
+            let length = rest.find(['&', ',', ' ', '"', '<']).unwrap_or(rest.len());
+            quoted.replace_range(from..from + length, "…");
+        }
+    }
+    quoted
 }
 
 #[cfg(test)]
@@ -178,10 +179,7 @@ mod tests {
         let mut config = S3StoreConfig::new("bucket");
         config.endpoint = Some("http://127.0.0.1:9".into());
         let endpoint = Endpoint::new(&config).expect("an endpoint");
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
-            .collect();
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let response =
             HttpResponse { status, headers, body: Bytes::copy_from_slice(body.as_bytes()).into(), received: 0 };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
@@ -232,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn a_signed_url_that_has_expired_is_about_clocks() {
+        let body = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+        let verdict = judged(403, &[("date", "Fri, 24 May 2013 01:00:00 GMT")], body, false);
+        let Verdict::Final(ReaderError::ClockSkew { there, .. }) = verdict else { panic!("{verdict:?}") };
+        assert_eq!(there, "Fri, 24 May 2013 01:00:00 GMT");
+    }
+
+    #[test]
     fn a_redirect_names_the_region_of_its_header() {
         let verdict = judged(301, &[("x-amz-bucket-region", "eu-central-1"), ("location", "http://evil/")], "", true);
         let Verdict::Final(error @ ReaderError::WrongRegion { .. }) = verdict else { panic!("{verdict:?}") };
@@ -248,16 +254,15 @@ mod tests {
     }
 
     #[test]
-    fn dates() {
-        for (seconds, date) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_369_353_600, "2013-05-24T00:00:00Z"),
-            (4_107_542_399, "2100-02-28T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), date);
+    fn a_signed_url_in_a_stores_words_is_no_use_to_who_reads_the_error() {
+        let url = "/b/n?X-Amz-Credential=AK%2F20130524&X-Amz-Security-Token=TOKEN&X-Amz-Signature=5ec2e7";
+        let words =
+            format!("<Error><Code>Odd</Code><Message>no: {}; and {url}</Message></Error>", url.replace('&', "&amp;"));
+        let Verdict::Final(error) = judged(400, &[], &words.replace("&X", "&amp;X"), false) else { panic!("{words}") };
+        let said = error.to_string();
+        assert!(said.contains("X-Amz-Signature=…"), "{said}");
+        for secret in ["TOKEN", "5ec2e7", "AK%2F"] {
+            assert!(!said.contains(secret), "{said}");
         }
     }
 }

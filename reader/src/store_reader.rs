@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use klstore_format::plan::keys::{KeyList, KeyspaceList};
+use klstore_format::plan::timeline::{Timeline, TimelineWindow};
 use klstore_format::{ItemFilter, ItemList, IterationOrder, KeyMetadata, KeyspaceMetadata};
 
 use crate::error::ReaderError;
@@ -45,6 +46,21 @@ pub trait StoreReader: MaybeSend + MaybeSync {
         filter: Option<ItemFilter>,
         continuation: Option<String>,
     ) -> Result<ItemList, ReaderError>;
+
+    /// What the list holds and when, by its index alone: a LIST, a GET of at most 16 KiB and one of the index page, also
+    /// for a million segments; and up to eight more GETs at once where `window` shows a part of the time. `None` where
+    /// nothing was ever appended.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::KeyspaceNotFound`] where the keyspace does not exist; [`ReaderError::Corrupt`] where a page of the
+    /// index is damaged or lost.
+    async fn read_timeline(
+        &self,
+        keyspace: &str,
+        key: &str,
+        window: TimelineWindow,
+    ) -> Result<Option<Timeline>, ReaderError>;
 
     /// Lists keyspaces, `max_size` (1,000 where it is `None`) at most, after the one that a former answer's
     /// continuation names. There may be fewer although more follow. A keyspace whose object is damaged, or was written

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
 use thiserror::Error;
 
 use crate::maybe_send::{MaybeSend, MaybeSync};
@@ -16,7 +15,7 @@ const SMALL_CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of an answer that is no success: enough for S3's error documents.
 pub const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
 
-/// Sends GET requests. Implemented by [`HttpTransport`](crate::HttpTransport); implement it to put a proxy, a
+/// Sends GET requests. Natively implemented by `HttpTransport`; implement it to put a proxy, a
 /// presigner or a user's own `fetch` in its place.
 ///
 /// An implementation must not follow redirects (an answer with credentials would go to another host), must not
@@ -68,8 +67,9 @@ impl fmt::Debug for HttpRequest {
 pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The headers, as far as they are shown (a browser hides those that CORS does not expose).
-    pub headers: HeaderMap,
+    /// Names and values of the headers that are text, as far as they are shown (a browser hides those that CORS does not
+    /// expose). Names may be in any case.
+    pub headers: Vec<(String, String)>,
     /// The body; where a range was asked for and the status is 200, the bytes of the range.
     pub body: Body,
     /// Body bytes that came over the network.
@@ -77,9 +77,10 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// A header's value, where it is there and is text.
+    /// A header's value, where it is there.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        let (_, value) = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name))?;
+        Some(value)
     }
 }
 
@@ -98,6 +99,12 @@ pub enum TransportError {
     UntrustedCertificate {
         /// What is wrong with it.
         reason: String,
+    },
+    /// A browser kept the answer from the page: the bucket has no CORS rule for its origin. Trying again will not help.
+    #[error("the store does not allow the origin {origin}")]
+    CrossOrigin {
+        /// The page's origin.
+        origin: String,
     },
     /// The connection broke before the whole answer was there.
     #[error("the connection broke: {reason}")]

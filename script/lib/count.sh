@@ -46,6 +46,13 @@ cargo_tests() {
     fi
 }
 
+# add_counts "PASSED FAILED" WHAT: of checks that something else has counted.
+add_counts() {
+    passed=$((passed + ${1% *}))
+    failed=$((failed + ${1#* }))
+    [ "${1#* }" -eq 0 ] || failures="$failures  $2"$'\n'
+}
+
 # The closing lines.
 report() {
     say "== minutes by part"

@@ -104,6 +104,29 @@ needs_prometheus() {
     command -v prometheus >/dev/null || needs_package prometheus "Prometheus (macOS: brew install prometheus)" prometheus
 }
 
+# The command that writes JavaScript for a WebAssembly module: of the very version that the module was compiled with.
+wasm_bindgen_version() { sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' "$root/Cargo.lock"; }
+wasm_bindgen() { printf '%s/wasm-bindgen-%s/bin/wasm-bindgen' "$setup_dir" "$(wasm_bindgen_version)"; }
+needs_wasm_bindgen() { needs_cargo_command "$(wasm_bindgen)" wasm-bindgen-cli "$(wasm_bindgen_version)"; }
+
+# The tools that build and check the npm package, as its lock file has them.
+npm_package=$root/reader/npm
+needs_npm_tools() {
+    alone
+    command -v npm >/dev/null || needs_package npm "Node 20 or newer with npm (https://nodejs.org, macOS: brew install node)" nodejs npm
+    [ "$npm_package/node_modules/.package-lock.json" -nt "$npm_package/package-lock.json" ] && return
+    (cd "$npm_package" && npm ci --no-audit --no-fund) || fail "npm ci failed in $npm_package"
+}
+
+# The runtimes that the package's tests run in: workerd from npm, as its lock file has it, and a browser.
+needs_npm_test_runtimes() {
+    alone
+    command -v chromium >/dev/null || [ -n "${KLSTORE_CHROMIUM-}" ] ||
+        needs_package chromium "Chromium (elsewhere, say where it is: KLSTORE_CHROMIUM)" chromium
+    [ "$npm_package/test/node_modules/.package-lock.json" -nt "$npm_package/test/package-lock.json" ] && return
+    (cd "$npm_package/test" && npm ci --no-audit --no-fund) || fail "npm ci failed in $npm_package/test"
+}
+
 # ---- How they are installed. Inside a step `set -e` does not act: every command that may fail says so itself.
 
 # Waits until no other script of this checkout installs anything; holds until its step ends. (macOS has no flock.)
@@ -124,6 +147,26 @@ needs_go_command() {
     GOBIN=$partial go install "$2" || fail "go install $2 failed"
     rm -rf "$(dirname "$1")"
     mv "$partial" "$(dirname "$1")"
+}
+
+# needs_cargo_command PATH/bin/COMMAND CRATE VERSION
+needs_cargo_command() {
+    alone
+    [ -x "$1" ] && return
+    local folder
+    folder=$(dirname "$(dirname "$1")")
+    # Into a folder beside it first, so that an interrupted build leaves nothing that looks whole.
+    rm -rf "$folder.partial"
+    # Its own lock file names the newest of everything, which a mirror of crates.io may not have yet.
+    cargo_install "$folder.partial" "$2" "$3" --locked || cargo_install "$folder.partial" "$2" "$3" ||
+        fail "cargo install $2 $3 failed"
+    rm -rf "$folder" "$folder.partial/target"
+    mv "$folder.partial" "$folder"
+}
+
+# Not optimised: such a command runs for seconds, and takes minutes to optimise.
+cargo_install() {
+    CARGO_TARGET_DIR=$1/target cargo install --quiet --debug --root "$1" --version "$3" "$2" ${4:+"$4"}
 }
 
 # python_environment NAME LOCK: the folder of a virtual environment.

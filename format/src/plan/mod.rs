@@ -27,6 +27,9 @@ mod session;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod test_store;
+pub mod timeline;
+#[cfg(test)]
+mod timeline_tests;
 mod trim;
 mod verify;
 

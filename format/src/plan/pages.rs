@@ -30,6 +30,20 @@ pub(super) async fn leaf(port: &Port, list: &ListName, leaf: &LeafReference) -> 
     page(port, list, (leaf.id, leaf.length), Cache::Immutable, LeafPage::decode).await
 }
 
+/// Reads full leaves, all at once; `None` for one that is gone.
+pub(super) async fn leaves(
+    port: &Port,
+    list: &ListName,
+    leaves: &[LeafReference],
+) -> Result<Vec<Option<LeafPage>>, FormatError> {
+    let get = |leaf: &LeafReference| get(list.index_page(leaf.id), leaf.length, Cache::Immutable);
+    let answers = port.send(leaves.iter().map(get).collect()).await;
+    let read = |(leaf, answer): (&LeafReference, Answer)| {
+        decoded(answer, list, leaf.id, LeafPage::decode).map_err(|malformed| malformed.of(&list.index_page(leaf.id)))
+    };
+    leaves.iter().zip(answers).map(read).collect()
+}
+
 /// Reads a page of the ledger; `None` where it is gone.
 pub(super) async fn ledger(
     port: &Port,
@@ -53,12 +67,23 @@ pub(super) async fn page<P>(
     decode: fn(&Bytes, &ListHash, ObjectId) -> Result<P, Malformed>,
 ) -> Result<Option<P>, FormatError> {
     let name = list.index_page(id);
+    let answer = port.send_one(get(name.clone(), length, cache)).await;
+    decoded(answer, list, id, decode).map_err(|malformed| malformed.of(&name))
+}
+
+fn get(name: String, length: u64, cache: Cache) -> Request {
     // A token's length is not to be trusted.
-    let range = Some(ByteRange::new(0, length.min(MAX_PAGE_BYTES)));
-    match port.send_one(Request::Get { name: name.clone(), range, cache }).await {
-        Answer::Got(object) => {
-            decode(&object.body, &list.hash(), id).map(Some).map_err(|malformed| malformed.of(&name))
-        }
+    Request::Get { name, range: Some(ByteRange::new(0, length.min(MAX_PAGE_BYTES))), cache }
+}
+
+fn decoded<P>(
+    answer: Answer,
+    list: &ListName,
+    id: ObjectId,
+    decode: fn(&Bytes, &ListHash, ObjectId) -> Result<P, Malformed>,
+) -> Result<Option<P>, Malformed> {
+    match answer {
+        Answer::Got(object) => decode(&object.body, &list.hash(), id).map(Some),
         _ => Ok(None),
     }
 }

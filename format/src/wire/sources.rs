@@ -3,16 +3,15 @@
 //! `names, then for each: length, UTF-8 bytes, partitions, then for each: partition, next offset`. All numbers are
 //! varints. Names ascend bytewise, partitions of a name ascend and each is written less the one before it less 1.
 
-use std::collections::BTreeMap;
-
 use super::Malformed;
 use super::cursor::{Reader, Write};
 use crate::limits::{MAX_SOURCE_NAME_BYTES, MAX_SOURCES, MAX_SOURCES_BYTES};
+use crate::sorted_map::SortedMap;
 use crate::source::{Source, SourceOffset};
 
 /// The next offset of each source that has fed a list: what is below it is in the list, or was not meant for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sources(BTreeMap<Source, u64>);
+pub struct Sources(SortedMap<Source, u64>);
 
 impl Sources {
     /// The lowest offset of `source` that the list still takes.
@@ -33,7 +32,7 @@ impl Sources {
 
     /// Every source with its next offset, by name and partition.
     pub fn iter(&self) -> impl Iterator<Item = (&Source, u64)> {
-        self.0.iter().map(|(source, next)| (source, *next))
+        self.0.entries().iter().map(|(source, next)| (source, *next))
     }
 
     /// How many there are.
@@ -56,7 +55,9 @@ impl Sources {
     /// Of these, whose names and partitions may come in any order.
     #[cfg(test)]
     pub(super) fn of(sources: impl IntoIterator<Item = (Source, u64)>) -> Self {
-        Self(sources.into_iter().collect())
+        let mut found = Self::default();
+        sources.into_iter().for_each(|(source, next)| found.0.insert(source, next));
+        found
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -82,7 +83,7 @@ impl Sources {
         if section.remaining() > MAX_SOURCES_BYTES {
             return Err(Malformed::Corrupt("its sources take more bytes than the format allows"));
         }
-        let mut sources = BTreeMap::new();
+        let mut sources = SortedMap::default();
         let mut previous: Option<Source> = None;
         for _ in 0..section.count(MAX_SOURCES, 4)? {
             let length = section.count(MAX_SOURCE_NAME_BYTES, 1)?;

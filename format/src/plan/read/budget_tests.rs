@@ -125,17 +125,17 @@ fn a_cold_page_takes_little_more_bytes_than_it_holds() {
     }
 }
 
-const SEGMENTS: u64 = 1_000_000;
-const SEGMENT_ITEMS: u64 = 10;
+pub(crate) const SEGMENTS: u64 = 1_000_000;
+pub(crate) const SEGMENT_ITEMS: u64 = 10;
 
 /// A list of a million segments of which only those asked for exist.
-struct Million {
-    store: TestStore,
+pub(crate) struct Million {
+    pub(crate) store: TestStore,
     items: fn(Range<u64>) -> Vec<Item>,
 }
 
 impl Million {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let items = |range: Range<u64>| {
             let item = |offset: u64| Item {
                 offset,
@@ -172,7 +172,7 @@ impl Million {
         ObjectId { x: SEGMENTS, id: 1_000 + u128::from(number) }
     }
 
-    fn write(&mut self, real: &[u64]) {
+    pub(crate) fn write(&mut self, real: &[u64]) {
         let (list, hash) = (list_name(), list_name().hash());
         let leaf_entries = MAX_LEAF_ENTRIES as u64;
         let mut leaves = Vec::new();

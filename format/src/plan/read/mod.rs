@@ -7,7 +7,7 @@
 
 mod bound;
 #[cfg(test)]
-mod budget_tests;
+pub(crate) mod budget_tests;
 mod filling;
 mod frames;
 mod resume;

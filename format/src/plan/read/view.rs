@@ -1,7 +1,6 @@
 //! A list as one snapshot shows it: the index, the commits of the table and the newest commit, as far as they have
 //! been fetched.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +14,7 @@ use crate::names::ListName;
 use crate::plan::load::Snapshot;
 use crate::plan::{Answer, ByteRange, Cache, Port, Request, pages};
 use crate::rules::{self, Rule};
+use crate::sorted_map::SortedMap;
 use crate::wire::Malformed;
 use crate::wire::block::BlockEntry;
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
@@ -36,12 +36,12 @@ pub(super) struct View {
     /// Its first bytes.
     pub(super) newest_body: Bytes,
     /// Commits of the table that have been read.
-    opened: BTreeMap<u64, OpenedCommit>,
+    opened: SortedMap<u64, OpenedCommit>,
     /// Of other large commits: where reading goes on.
-    boundaries: BTreeMap<u64, Boundary>,
+    boundaries: SortedMap<u64, Boundary>,
     index: Option<IndexReference>,
     pub(super) head: Option<HeadPage>,
-    leaves: BTreeMap<usize, LeafPage>,
+    leaves: SortedMap<usize, LeafPage>,
     /// Ask past all caches.
     pub(super) reload: bool,
     /// The page is one of many: what follows it will be asked for next.
@@ -69,11 +69,11 @@ impl View {
             list: list.clone(),
             newest: None,
             newest_body: Bytes::new(),
-            opened: BTreeMap::new(),
-            boundaries: BTreeMap::new(),
+            opened: SortedMap::default(),
+            boundaries: SortedMap::default(),
             index,
             head: None,
-            leaves: BTreeMap::new(),
+            leaves: SortedMap::default(),
             reload: false,
             scans: false,
         }
@@ -132,7 +132,7 @@ impl View {
     }
 
     pub(super) async fn open_leaf(&mut self, number: usize, leaf: LeafReference) -> Result<(), Miss> {
-        if self.leaves.contains_key(&number) {
+        if self.leaves.get(&number).is_some() {
             return Ok(());
         }
         let page = self.page(leaf.id, leaf.length, LeafPage::decode).await?;

@@ -1,0 +1,80 @@
+// Memory over a long time.
+
+import assert from 'node:assert/strict';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+import { KEYSPACE } from '../conformance/data.mjs';
+import { watchMemory } from './wasm_memory.mjs';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
+const MEBIBYTE = 2 ** 20;
+/** What a module's memory may grow by, which has no collector: its free spaces are not always of the size that is asked for. */
+const FRAGMENTATION = 2 * MEBIBYTE;
+
+/** Until what nobody holds any more is given back: finalizers need turns of the event loop. */
+async function settle() {
+  for (let turn = 0; turn < 5; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    collect();
+  }
+}
+
+export const cases = {
+  'ten thousand pages leave no memory behind': async ({ open, front, later }) => {
+    const memory = watchMemory(later);
+    const store = await open();
+    const read = async (pages) => {
+      for (let page = 0; page < pages; page++) {
+        // What it has counted is memory too.
+        if (page % 100 === 0) front.reset();
+        const options = { startOffset: (page * 37) % 11_000, maxItems: 50, order: page % 2 ? 'backwards' : 'forwards' };
+        assert.equal((await store.readPage(KEYSPACE, 'bulk', options)).items.length, Math.min(50, page % 2 ? options.startOffset + 1 : 50));
+      }
+      front.reset();
+      await settle();
+      const { heapUsed, arrayBuffers, external } = process.memoryUsage();
+      return { module: memory.most(), heap: heapUsed, buffers: arrayBuffers + external };
+    };
+    const early = await read(1_000);
+    const late = await read(9_000);
+    const said = JSON.stringify({ early, late });
+    assert.ok(late.module <= early.module + FRAGMENTATION, said);
+    assert.ok(late.heap < early.heap + 8 * MEBIBYTE, said);
+    assert.ok(late.buffers < early.buffers + 8 * MEBIBYTE, said);
+  },
+
+  'a thousand aborted pages leave no memory behind': async ({ open, later }) => {
+    const memory = watchMemory(later);
+    const store = await open({ cache: { memory: 0 } });
+    const abort = async (pages) => {
+      for (let page = 0; page < pages; page++) {
+        const controller = new AbortController();
+        const reading = store.readPage(KEYSPACE, 'bulk', { signal: controller.signal }).catch((error) => error);
+        setTimeout(() => controller.abort(), page % 7);
+        await reading;
+      }
+      return memory.most();
+    };
+    const early = await abort(200);
+    const late = await abort(800);
+    assert.ok(late <= early + FRAGMENTATION, `${early} bytes, then ${late}`);
+  },
+
+  'stores that are closed give their memory back': async ({ open }) => {
+    const use = async (stores) => {
+      for (let number = 0; number < stores; number++) {
+        const store = await open();
+        await store.readPage(KEYSPACE, 'compacted', { maxItems: 1 });
+        store.close();
+      }
+      await settle();
+      return process.memoryUsage().rss;
+    };
+    await use(20);
+    const early = await use(50);
+    const late = await use(150);
+    assert.ok(late < early + 100 * MEBIBYTE, `${early} bytes, then ${late}`);
+  },
+};
