@@ -14,6 +14,9 @@ use crate::settings::{BridgeConfig, Topics};
 /// How long one request may take, and how often it is made. A signal is heeded between two of them.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 12;
+/// Behind a request that failed at once, as while a broker becomes the group's coordinator: doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The same for the first contact, with a pause behind each in which the client tells what is wrong.
 const CONTACT_TIMEOUT: Duration = Duration::from_secs(1);
 const CONTACT_PAUSE: Duration = Duration::from_millis(200);
@@ -120,14 +123,16 @@ pub(crate) fn ask<T>(
     doing: &str,
     request: impl Fn() -> KafkaResult<T>,
 ) -> Result<T, BridgeError> {
-    let mut attempt = 1;
+    let (mut attempt, mut pause) = (1, FIRST_PAUSE);
     loop {
         match request() {
             Ok(answer) => return Ok(answer),
             Err(error) if attempt == ATTEMPTS || context.is_stopped() => return Err(BridgeError::kafka(doing)(error)),
             Err(error) => tracing::warn!(%error, doing, "Kafka did not answer; asked again"),
         }
+        std::thread::sleep(pause);
         attempt += 1;
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 

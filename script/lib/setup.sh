@@ -40,6 +40,17 @@ step() {
     return "$status"
 }
 
+# within LIMIT COMMAND...: ends a command that takes longer, with all that it started; macOS has no timeout, and waits.
+within() {
+    local limit=$1
+    shift
+    if command -v timeout >/dev/null; then
+        timeout --verbose --kill-after=30s "$limit" "$@"
+    else
+        "$@"
+    fi
+}
+
 # ---- The tools, the most needed first: each needs_X installs X unless it is there.
 
 needs_rust() {

@@ -58,7 +58,7 @@ async fn sigterm_makes_durable_what_was_taken_and_commits_it() {
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(scene.item_count().await, 0, "batches wait");
     scene::terminate(&process);
-    assert_eq!(process.wait().await.unwrap().code(), Some(0));
+    assert_eq!(scene::exit_code(process.wait()).await, Some(0));
     scene.check(1_000).await;
     assert_eq!(scene.committed().values().sum::<i64>(), 1_000);
 }

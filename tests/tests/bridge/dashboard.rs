@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tokio::process::Command;
 
 use super::policies::KEYED;
-use super::scene::{Scene, terminate};
+use super::scene::{Scene, exit_code, terminate};
 
 /// The `prometheus` command; `script/test-long` sets it.
 const VARIABLE: &str = "KLSTORE_TEST_PROMETHEUS";
@@ -57,7 +57,7 @@ async fn every_panel_answers() {
         silent = still;
     }
     terminate(&bridge);
-    assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
+    assert_eq!(exit_code(bridge.wait()).await, Some(0));
     running.kill().await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use klstore_tests::embedded;
 
-use super::scene::{KEYSPACE, Scene};
+use super::scene::{KEYSPACE, Scene, exit_code};
 
 pub const KEYED: (&str, &str) = ("key_parser=\"RecordPartition\"", "key_parser=\"RecordKey\"");
 
@@ -106,7 +106,7 @@ async fn a_partition_may_be_added_while_the_bridge_runs() {
     scene.broker.produce("grows", records.iter().map(|value| (1, None, Some(value.as_bytes())))).unwrap();
     scene.wait_for_items(150).await;
     super::scene::terminate(&bridge);
-    assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
+    assert_eq!(exit_code(bridge.wait()).await, Some(0));
     assert_eq!(embedded::values(&scene.items(KEYSPACE, "1").await), records);
 }
 
@@ -154,6 +154,6 @@ async fn operators_see_where_records_would_go_and_what_is_left() {
         }
     }
     super::scene::terminate(&bridge);
-    assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
+    assert_eq!(exit_code(bridge.wait()).await, Some(0));
     assert!(scene.says(["lag"], &config).await.contains("seen/1: committed 5, end 5, lag 0\nall: lag 0"));
 }

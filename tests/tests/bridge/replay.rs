@@ -6,7 +6,7 @@ use klstore_s3_server::Fault;
 use klstore_tests::embedded;
 
 use super::policies::KEYED;
-use super::scene::{KEYSPACE, Scene};
+use super::scene::{KEYSPACE, Scene, output};
 
 /// A key that is no text, so that `key_parser=RecordKey` cannot read it.
 const BAD: &[u8] = &[0xff];
@@ -30,7 +30,7 @@ async fn replay(scene: &Scene, config: &str, options: &[&str]) -> (Option<i32>, 
     let file = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
     std::fs::write(file.path(), config).unwrap();
     let mut command = scene.command(["replay-dlq"]);
-    let output = command.arg("--config").arg(file.path()).args(options).output().await.unwrap();
+    let output = output(command.arg("--config").arg(file.path()).args(options)).await;
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 

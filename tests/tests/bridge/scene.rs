@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::process::{ExitStatus, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,15 @@ use klstore_tests::embedded;
 use klstore_tests::kafka::Broker;
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, SECRET_KEY};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 pub const KEYSPACE: &str = "my_keyspace";
 pub const GROUP: &str = "test_group";
+/// How long a process or a broker may take: a test that hangs would say nothing.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Scene {
     pub broker: Broker,
@@ -113,8 +117,7 @@ key_parser=\"RecordPartition\"
         let path = self.folder.path().join("until-end.ini");
         std::fs::write(&path, config).unwrap();
         let mut command = self.command(["run", "--config", path.to_str().unwrap(), "--until-end"]);
-        let output = tokio::time::timeout(Duration::from_secs(120), command.output()).await;
-        let output = output.expect("the bridge ends").unwrap();
+        let output = self::output(&mut command).await;
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
@@ -130,7 +133,7 @@ key_parser=\"RecordPartition\"
         let path = self.folder.path().join("says.ini");
         std::fs::write(&path, config).unwrap();
         let mut command = self.command(arguments);
-        let output = command.args(["--config".as_ref(), path.as_os_str()]).output().await.unwrap();
+        let output = self::output(command.args(["--config".as_ref(), path.as_os_str()])).await;
         let said = if output.status.success() { output.stdout } else { output.stderr };
         (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
@@ -192,7 +195,7 @@ key_parser=\"RecordPartition\"
         let consumer: BaseConsumer = self.broker.client().set("group.id", GROUP).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
-        let committed = consumer.committed_offsets(list, Duration::from_secs(10)).unwrap();
+        let committed = patiently(|| consumer.committed_offsets(list.clone(), Duration::from_secs(10)));
         let known = committed.elements().into_iter().filter_map(|entry| match entry.offset() {
             Offset::Offset(offset) => Some((entry.partition(), offset)),
             _ => None,
@@ -208,6 +211,30 @@ key_parser=\"RecordPartition\"
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// Asks again while a broker that has just started looks for the group's coordinator.
+pub fn patiently<T>(request: impl Fn() -> KafkaResult<T>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match request() {
+            Ok(answer) => return answer,
+            Err(error) => {
+                assert!(tokio::time::Instant::now() < deadline, "Kafka still says after {PATIENCE:?}: {error}");
+            }
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// What a command prints, which must end in time.
+pub async fn output(command: &mut Command) -> Output {
+    tokio::time::timeout(PATIENCE, command.output()).await.expect("the command ends in time").unwrap()
+}
+
+/// The exit code of a process that must end in time.
+pub async fn exit_code(ending: impl Future<Output = std::io::Result<ExitStatus>>) -> Option<i32> {
+    tokio::time::timeout(PATIENCE, ending).await.expect("the process ends in time").unwrap().code()
 }
 
 /// What record number `number` holds.

@@ -8,7 +8,7 @@ use klstore_tests::issuer::{CONTAINER_TOKEN, Issuer};
 use klstore_tests::servers::{ACCESS_KEY, SECRET_KEY};
 use klstore_tests::{process, seeded};
 
-use super::scene::{Scene, terminate};
+use super::scene::{Scene, exit_code, terminate};
 
 const PARTITIONS: i32 = 16;
 /// Records of a second.
@@ -60,7 +60,7 @@ async fn a_bridge_runs_for_hours() {
         }
     }
     terminate(&bridge);
-    assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
+    assert_eq!(exit_code(bridge.wait()).await, Some(0));
     // Read with keys that do not expire.
     drop(issuer);
     scene.server.replace_credentials(vec![Credential::new(ACCESS_KEY, SECRET_KEY)]);

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::policies::KEYED;
-use super::scene::{GROUP, KEYSPACE, Scene, terminate, value};
+use super::scene::{GROUP, KEYSPACE, Scene, exit_code, patiently, terminate, value};
 
 /// Two instances feed one list from four partitions, and are killed and replaced in turn.
 #[tokio::test(flavor = "multi_thread")]
@@ -29,13 +29,13 @@ async fn one_list_takes_each_record_of_many_partitions_once() {
             bridge.kill().await.unwrap();
         } else {
             terminate(bridge);
-            assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
+            assert_eq!(exit_code(bridge.wait()).await, Some(0));
         }
         *bridge = scene.spawn(&config);
     }
     for mut bridge in bridges {
         terminate(&bridge);
-        assert_eq!(bridge.wait().await.unwrap().code(), Some(0));
+        assert_eq!(exit_code(bridge.wait()).await, Some(0));
     }
     scene.run_until_end(&config).await;
 
@@ -102,7 +102,7 @@ fn commit(scene: &Scene, offset: i64) {
     let consumer: BaseConsumer = scene.broker.client().set("group.id", GROUP).create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&scene.topic, 0, Offset::Offset(offset)).unwrap();
-    consumer.commit(&list, CommitMode::Sync).unwrap();
+    patiently(|| consumer.commit(&list, CommitMode::Sync));
 }
 
 /// Created again and shorter, with an offset of the group that looks right.
