@@ -6,7 +6,7 @@ use klstore_format::S3StoreConfig;
 
 use crate::cache::ExtentCache;
 use crate::client::Client;
-use crate::credentials::CredentialsSource;
+use crate::credentials::{Anonymous, CredentialsSource};
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::ReaderError;
@@ -192,7 +192,7 @@ fn configured_transport(_: &S3StoreConfig) -> Result<Arc<dyn Transport>, ReaderE
 async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
     match klstore_credentials::provider(config).await {
         Ok(Some(provider)) => Ok(Arc::new(provider)),
-        Ok(None) => Ok(Arc::new(None)),
+        Ok(None) => Ok(Arc::new(Anonymous)),
         Err(error) => Err(ReaderError::Configuration { reason: error.to_string() }),
     }
 }
@@ -200,7 +200,7 @@ async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn Creden
 #[cfg(target_arch = "wasm32")]
 async fn configured_credentials(config: &S3StoreConfig) -> Result<Arc<dyn CredentialsSource>, ReaderError> {
     if config.anonymous {
-        return Ok(Arc::new(None));
+        return Ok(Arc::new(Anonymous));
     }
     let reason = "there is no AWS chain here: give the builder credentials, or set anonymous".to_owned();
     Err(ReaderError::Configuration { reason })

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::future::{Either, select};
 use klstore_format::ListStats;
 use klstore_format::limits::{MAX_IN_FLIGHT, MAX_SEGMENT_BYTES};
@@ -12,7 +11,9 @@ use klstore_format::plan::{Answer, ByteRange, Cache, Listing, Object, Request};
 use crate::cache::{ExtentCache, Lookup};
 use crate::environment::Environment;
 use crate::error::ReaderError;
+use crate::in_order::in_order;
 use crate::list_objects::{self, MAX_KEYS, bare_etag};
+use crate::maybe_send::BoxedFuture;
 use crate::retry::RetryPolicy;
 use crate::source::{GetObject, ListObjects, ObjectSource, SourceError, SourceObject};
 
@@ -29,17 +30,27 @@ pub(crate) struct Client {
 
 impl Client {
     /// Carries out requests that do not depend on each other, six at a time, and answers in their order.
-    pub(crate) async fn send(&self, requests: Vec<Request>, stats: &mut ListStats) -> Result<Vec<Answer>, ReaderError> {
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut outcomes = futures::stream::iter(requests).map(|request| self.execute(request)).buffered(MAX_IN_FLIGHT);
-        while let Some((answer, took)) = outcomes.next().await {
-            stats.list_operation_count += took.list_operation_count;
-            stats.read_operation_count += took.read_operation_count;
-            stats.read_size_total += took.read_size_total;
-            stats.cache_hit_count += took.cache_hit_count;
-            answers.push(answer?);
-        }
-        Ok(answers)
+    ///
+    /// Boxed: each kind of plan would otherwise have a copy of it.
+    pub(crate) fn send<'a>(
+        &'a self,
+        requests: Vec<Request>,
+        stats: &'a mut ListStats,
+    ) -> BoxedFuture<'a, Result<Vec<Answer>, ReaderError>> {
+        Box::pin(async move {
+            let mut answers = Vec::with_capacity(requests.len());
+            let exchanges = requests.into_iter().map(|request| self.execute(request));
+            in_order(exchanges, MAX_IN_FLIGHT, |(answer, took)| {
+                stats.list_operation_count += took.list_operation_count;
+                stats.read_operation_count += took.read_operation_count;
+                stats.read_size_total += took.read_size_total;
+                stats.cache_hit_count += took.cache_hit_count;
+                answers.push(answer?);
+                Ok::<(), ReaderError>(())
+            })
+            .await?;
+            Ok(answers)
+        })
     }
 
     async fn execute(&self, request: Request) -> (Result<Answer, ReaderError>, ListStats) {

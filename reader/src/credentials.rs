@@ -26,6 +26,18 @@ pub struct CredentialsUnavailable {
     pub reason: String,
 }
 
+/// No credentials: requests are anonymous.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anonymous;
+
+#[cfg_attr(not(target_arch = "wasm32"), async_trait)]
+#[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
+impl CredentialsSource for Anonymous {
+    async fn credentials(&self) -> Result<Option<Credentials>, CredentialsUnavailable> {
+        Ok(None)
+    }
+}
+
 /// Keys that never change, or none at all.
 #[cfg_attr(not(target_arch = "wasm32"), async_trait)]
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]

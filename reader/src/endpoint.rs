@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use http::Uri;
-use http::uri::Scheme;
 use klstore_format::S3StoreConfig;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 
@@ -83,29 +81,55 @@ impl Address {
                 format!("the endpoint {problem}: write it like `https://s3.example.com` or `http://127.0.0.1:9000`");
             ReaderError::Configuration { reason }
         };
-        let uri: Uri = endpoint.parse().map_err(|_| refuse("is no URL (of a host name that is in ASCII)"))?;
-        let (scheme, usual_port) = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => ("http", 80),
-            Some(scheme) if *scheme == Scheme::HTTPS => ("https", 443),
+        let Some((scheme, rest)) = split_scheme(endpoint) else { return Err(refuse("is no URL")) };
+        let (scheme, usual_port) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => ("http", "80"),
+            "https" => ("https", "443"),
             _ => return Err(refuse("is neither http nor https")),
         };
-        let authority = uri.authority().ok_or_else(|| refuse("names no host"))?;
-        if authority.as_str().contains('@') {
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if authority.contains('@') {
             return Err(refuse("holds a user or password"));
         }
-        if uri.query().is_some() || endpoint.contains('#') {
+        if path.contains(['?', '#']) {
             return Err(refuse("has a query or fragment"));
         }
-        let host = authority.host().to_ascii_lowercase();
-        let port = match (authority.port_u16(), &authority.as_str()[host.len()..]) {
-            (Some(port), _) if port != usual_port => format!(":{port}"),
-            (Some(_), _) | (None, "" | ":") => String::new(),
+        // The colons of an IPv6 address are within its brackets.
+        let (host, port) = match authority.rfind([':', ']']) {
+            Some(colon) if authority.as_bytes()[colon] == b':' => (&authority[..colon], &authority[colon + 1..]),
+            _ => (authority, ""),
+        };
+        let host = host.to_ascii_lowercase();
+        if !is_host(&host) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(refuse("is no URL (of a host name that is in ASCII)"));
+        }
+        let port = match port.parse::<u16>() {
+            _ if port.is_empty() || port == usual_port => String::new(),
+            Ok(port) if port > 0 => format!(":{port}"),
             _ => return Err(refuse("has an impossible port")),
         };
         if host.is_empty() {
             return Err(refuse("names no host"));
         }
-        Ok(Self { scheme, host, port, path: uri.path().trim_end_matches('/').to_owned() })
+        Ok(Self { scheme, host, port, path: path.trim_end_matches('/').to_owned() })
+    }
+}
+
+/// What stands before and after the `://` of a URL.
+pub(crate) fn split_scheme(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
+}
+
+/// A name, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| {
+            address.contains(':') && address.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b':' | b'.'))
+        }),
+        None => {
+            host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%'))
+        }
     }
 }
 

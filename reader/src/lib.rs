@@ -24,6 +24,7 @@ mod follow;
 mod get_object;
 #[cfg(not(target_arch = "wasm32"))]
 mod http_transport;
+mod in_order;
 mod list_objects;
 mod maybe_send;
 mod retry;

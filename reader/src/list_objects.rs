@@ -35,7 +35,7 @@ pub(crate) fn query(prefix: &str, start_after: Option<&str>, max_keys: u32, deli
 /// A short reason where it is no ListObjectsV2 answer or lists names out of order, which every plan relies on.
 pub(crate) fn parse(document: &[u8], max_keys: u32) -> Result<Listing, &'static str> {
     let mut answer = Answer::default();
-    xml::walk(document, |path, text| answer.element(path, text))?;
+    xml::walk(document, &mut |path, text| answer.element(path, text))?;
     if !answer.is_listing {
         return Err("it is no ListBucketResult");
     }

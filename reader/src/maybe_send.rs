@@ -14,6 +14,13 @@ pub trait MaybeSync: Sync {}
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Sync + ?Sized> MaybeSync for T {}
 
+/// A future on the heap that is [`Send`] natively.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) type BoxedFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A future on the heap that is [`Send`] natively.
+#[cfg(target_arch = "wasm32")]
+pub(crate) type BoxedFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// [`Send`] natively, anything on wasm32.
 #[cfg(target_arch = "wasm32")]
 pub trait MaybeSend {}

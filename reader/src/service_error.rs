@@ -107,7 +107,7 @@ impl ErrorDocument {
     /// Reads what is there; a document that is damaged or of another kind gives empty fields.
     fn read(body: &[u8]) -> Self {
         let mut document = Self::default();
-        let walked = xml::walk(body, |path, text| {
+        let walked = xml::walk(body, &mut |path, text| {
             let [root, field] = path else { return };
             if root != "Error" {
                 return;
@@ -155,14 +155,20 @@ fn credentials_advice(code: &str) -> Option<&'static str> {
 
 /// A store's words, short and on one line, without what a signed URL in them would give away.
 fn quote(text: &str) -> String {
-    let mut quoted: String = text.chars().filter(|character| !character.is_control()).take(MAX_QUOTED).collect();
-    for name in ["X-Amz-Signature=", "X-Amz-Credential=", "X-Amz-Security-Token=", "Signature=", "Credential="] {
-        let mut from = 0;
-        while let Some(found) = quoted.get(from..).and_then(|rest| rest.find(name)) {
-            from += found + name.len();
-            let rest = &quoted[from..];
-            let length = rest.find(['&', ',', ' ', '"', '<']).unwrap_or(rest.len());
-            quoted.replace_range(from..from + length, "…");
+    let mut quoted = String::new();
+    let mut is_secret = false;
+    for character in text.chars().filter(|character| !character.is_control()).take(MAX_QUOTED) {
+        is_secret &= !matches!(character, '&' | ',' | ' ' | '"' | '<');
+        if is_secret {
+            continue;
+        }
+        quoted.push(character);
+        // `X-Amz-Signature`, and `Signature` in a header.
+        if character == '='
+            && ["Signature=", "Credential=", "Security-Token="].iter().any(|name| quoted.ends_with(name))
+        {
+            is_secret = true;
+            quoted.push('…');
         }
     }
     quoted

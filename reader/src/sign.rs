@@ -11,6 +11,7 @@ use percent_encoding::utf8_percent_encode;
 use sha2::{Digest, Sha256};
 
 use crate::date;
+use crate::endpoint::split_scheme;
 use crate::list_objects::UNRESERVED;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -94,7 +95,7 @@ fn in_query(mut url: String, scope: &Scope<'_>, validity: Duration) -> Signed {
 
 /// Host, path and query of an absolute URL. The endpoint has left a port out where it is the scheme's own.
 fn parts(url: &str) -> [&str; 3] {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = split_scheme(url).map_or(url, |(_, rest)| rest);
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = rest.find('/').unwrap_or(rest.len());
     [&rest[..path], &rest[path..], query]

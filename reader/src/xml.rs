@@ -11,7 +11,7 @@ const MAX_DEPTH: usize = 16;
 /// # Errors
 ///
 /// A short reason where the document is not well-formed, ends too early or nests too deeply.
-pub(crate) fn walk(document: &[u8], mut element: impl FnMut(&[String], &str)) -> Result<(), &'static str> {
+pub(crate) fn walk(document: &[u8], element: &mut dyn FnMut(&[String], &str)) -> Result<(), &'static str> {
     let text = std::str::from_utf8(document).map_err(|_| "it is not UTF-8")?;
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
@@ -66,7 +66,7 @@ mod tests {
 
     fn elements(document: &str) -> Result<Vec<(String, String)>, &'static str> {
         let mut found = Vec::new();
-        walk(document.as_bytes(), |path, text| found.push((path.join("/"), text.to_owned())))?;
+        walk(document.as_bytes(), &mut |path, text| found.push((path.join("/"), text.to_owned())))?;
         Ok(found)
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::Malformed;
 use super::block::{BlockOptions, encode_blocks};
+use super::checksum::crc32c;
 use super::compression::Codec;
 use super::head::{IndexEntry, Source};
 use super::identity::{BlockOwner, CommitIdentity, ListHash, ObjectId, SessionId};
@@ -196,7 +197,7 @@ pub fn forged(bytes: &[u8], changes: &[(prop::sample::Index, u8)]) -> Bytes {
 /// Bytes of a header with the checksum that they should have.
 pub fn sealed(mut bytes: Vec<u8>) -> Bytes {
     let length = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
-    let sum = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..length]);
+    let sum = crc32c(&[&bytes[..12], &bytes[16..length]]);
     bytes[12..16].copy_from_slice(&sum.to_le_bytes());
     bytes.into()
 }

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use super::Malformed;
+use super::checksum::crc32c;
 use super::compression::{self, Codec};
 use super::cursor::{Reader, Write};
 use super::identity::BlockOwner;
@@ -280,7 +281,7 @@ pub(super) fn begin_frame(
 /// Ends the frame that began at `start`.
 pub(super) fn end_frame(start: usize, out: &mut Vec<u8>) {
     let length = (out.len() - start + 4) as u32;
-    let sum = crc32c::crc32c(out.get(start + 8..).unwrap_or_default());
+    let sum = crc32c(&[out.get(start + 8..).unwrap_or_default()]);
     patch(out, start, &length.to_le_bytes());
     patch(out, start + 4, &sum.to_le_bytes());
     out.extend_from_slice(&length.to_le_bytes());
@@ -340,7 +341,7 @@ impl Block {
         if reader.u32()? != length || usize::try_from(length) != Ok(frame.len()) {
             return Err(Malformed::Corrupt("the two lengths of a block differ"));
         }
-        if crc32c::crc32c(checked) != sum {
+        if crc32c(&[checked]) != sum {
             return Err(Malformed::Corrupt("the checksum of a block is wrong"));
         }
         let mut reader = Reader::new(checked);

@@ -10,6 +10,10 @@ use crate::names::KeyspaceName;
 
 /// The only layout there is.
 const LAYOUT: &str = "list";
+/// Why an object that was read is none.
+const NO_KEYSPACE: &str = "it is not a keyspace's JSON";
+/// Opening brackets of an object at most, in texts and around them: bounds how deep it nests.
+const MAX_BRACKETS: usize = 512;
 /// Digits of an id: 128 bits in lower-case hex.
 const ID_DIGITS: usize = 32;
 
@@ -55,7 +59,7 @@ impl KeyspaceObject {
             return Err(corrupt("it is longer than the format allows"));
         }
         // The version first: a newer one may have other fields.
-        let version: Version = serde_json::from_slice(bytes).map_err(|_| corrupt("it is not a keyspace's JSON"))?;
+        let version: Version = parse(bytes).ok_or_else(|| corrupt(NO_KEYSPACE))?;
         if version.format_version == 0 {
             return Err(corrupt("its format version is 0"));
         }
@@ -66,7 +70,7 @@ impl KeyspaceObject {
                 supported: FORMAT_VERSION,
             });
         }
-        let read: Self = serde_json::from_slice(bytes).map_err(|_| corrupt("it is not a keyspace's JSON"))?;
+        let read: Self = parse(bytes).ok_or_else(|| corrupt(NO_KEYSPACE))?;
         if read.layout != LAYOUT {
             return Err(FormatError::UnsupportedLayout {
                 object: object.to_owned(),
@@ -90,6 +94,17 @@ impl KeyspaceObject {
 #[derive(serde::Deserialize)]
 struct Version {
     format_version: u32,
+}
+
+/// Exactly one JSON object of these fields, among others.
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    // What a field holds that is not known is skipped by recursion; names have no more brackets than that.
+    let brackets = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if brackets > MAX_BRACKETS {
+        return None;
+    }
+    let mut unescaped = vec![0; bytes.len()];
+    serde_json_core::from_slice_escaped(bytes, &mut unescaped).ok().map(|(read, _)| read)
 }
 
 #[cfg(test)]
@@ -122,6 +137,29 @@ mod tests {
         for corrupt in [&b""[..], b"{}", b"[]", b"\xff", br#"{"format_version":0}"#, br#"{"format_version":1}"#, &long]
         {
             assert!(matches!(decode(corrupt), Err(FormatError::Corrupt(_))));
+        }
+    }
+
+    #[test]
+    fn what_else_an_object_holds_is_skipped() {
+        let name = KeyspaceName::new("a\n\u{1}\"\\[{").unwrap();
+        let whole = String::from_utf8(KeyspaceObject::encode(&name, -5, 0xab).to_vec()).unwrap();
+        let more = r#"{"later":{"a":[1,-2.5e9,true,null,{"b":"\u00e4]"}]},"format_version""#;
+        let extended = whole.replacen(r#"{"created"#, &format!(r#"{{"x":[],"created"#), 1).replacen(
+            r#"{"format_version""#,
+            more,
+            1,
+        );
+        for text in [whole.clone(), extended, whole.replace(',', " ,\n ")] {
+            let read = KeyspaceObject::decode(text.as_bytes(), &name, NAME).unwrap();
+            assert_eq!(read.keyspace, name.as_str());
+        }
+        for wrong in [format!("{whole}{whole}"), format!("{whole}x"), whole.replace('}', ""), format!("[{whole}]")] {
+            assert!(KeyspaceObject::decode(wrong.as_bytes(), &name, NAME).is_err(), "{wrong}");
+        }
+        for deep in ["[", r#"{"a":"#] {
+            let deep = whole.replacen('{', &format!(r#"{{"deep":{},"#, deep.repeat(8_000)), 1);
+            assert!(KeyspaceObject::decode(deep.as_bytes(), &name, NAME).is_err());
         }
     }
 

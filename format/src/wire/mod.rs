@@ -7,6 +7,7 @@
 mod arbitrary;
 pub mod block;
 pub mod carried_block;
+mod checksum;
 pub mod commit;
 mod commit_table;
 pub mod compression;

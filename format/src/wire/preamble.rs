@@ -12,6 +12,7 @@
 //! | 32.. | sections, in ascending order of type: type (2 bytes), length (varint), bytes |
 
 use super::Malformed;
+use super::checksum::crc32c;
 use super::commit::Section;
 use super::cursor::{Reader, Write};
 use super::identity::ListHash;
@@ -95,8 +96,8 @@ impl HeaderWriter {
 }
 
 fn checksum(header: &[u8]) -> u32 {
-    let before = crc32c::crc32c(header.get(..CHECKSUM_AT).unwrap_or_default());
-    crc32c::crc32c_append(before, header.get(CHECKSUM_AT + 4..).unwrap_or_default())
+    let [before, after] = [header.get(..CHECKSUM_AT), header.get(CHECKSUM_AT + 4..)];
+    crc32c(&[before.unwrap_or_default(), after.unwrap_or_default()])
 }
 
 /// How long the object that begins with `bytes` says its header is; `None` where no object of klstore begins so.

@@ -3,10 +3,10 @@
 //! Base64 (URL alphabet, no padding) of: version (1 byte), flags (1 byte), the first 8 bytes of the list hash, numbers
 //! and ids, crc32c of all before it (4 bytes). It names no object: names are made for the list that the caller names.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64ct::{Base64UrlUnpadded, Encoding};
 
 use super::Malformed;
+use super::checksum::crc32c;
 use super::commit::{IndexReference, read_id, read_index, write_id};
 use super::cursor::{Reader, Write};
 use super::identity::{BlockOwner, ListHash, ObjectId};
@@ -104,9 +104,9 @@ impl Token {
             }
             None => {}
         }
-        let sum = crc32c::crc32c(&out);
+        let sum = crc32c(&[&out]);
         out.extend_from_slice(&sum.to_le_bytes());
-        URL_SAFE_NO_PAD.encode(out)
+        Base64UrlUnpadded::encode_string(&out)
     }
 
     /// Reads a token of this list and order. Its numbers are the caller's: check them against the list before use.
@@ -119,9 +119,9 @@ impl Token {
         if text.len() > MAX_TOKEN_CHARACTERS {
             return Err(malformed);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed)?;
+        let bytes = Base64UrlUnpadded::decode_vec(text).map_err(|_| malformed)?;
         let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(malformed)?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
+        if crc32c(&[body]) != u32::from_le_bytes(*sum) {
             return Err(malformed);
         }
         let mut reader = Reader::new(body);

@@ -54,8 +54,7 @@ impl Environment for Host {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let ticket = self.mailbox().sleep(duration);
-        ticket.await;
+        self.mailbox().sleep(duration).await;
     }
 
     /// Good enough to spread retries.
@@ -70,8 +69,7 @@ impl Environment for Host {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl Transport for Host {
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let ticket = self.mailbox().fetch(request);
-        ticket.await.unwrap_or_else(|| Err(TransportError::Interrupted { reason: GIVEN_UP.to_owned() }))
+        self.mailbox().fetch(request).await
     }
 }
 
@@ -79,8 +77,7 @@ impl Transport for Host {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl CredentialsSource for Host {
     async fn credentials(&self) -> Result<Option<Credentials>, CredentialsUnavailable> {
-        let ticket = self.mailbox().credentials();
-        ticket.await.unwrap_or_else(|| Err(CredentialsUnavailable { reason: GIVEN_UP.to_owned() }))
+        self.mailbox().credentials().await
     }
 }
 
@@ -88,18 +85,14 @@ impl CredentialsSource for Host {
 #[cfg_attr(target_arch = "wasm32", async_trait(?Send))]
 impl ObjectSource for Host {
     async fn list(&self, request: &ListObjects) -> Result<Listing, SourceError> {
-        let ticket = self.mailbox().list(request.clone());
-        ticket.await.unwrap_or_else(|| Err(SourceError::Passing(GIVEN_UP.to_owned())))
+        self.mailbox().list(request.clone()).await
     }
 
     async fn get(&self, request: &GetObject) -> Result<Option<SourceObject>, SourceError> {
-        let ticket = self.mailbox().get(request.clone());
-        ticket.await.unwrap_or_else(|| Err(SourceError::Passing(GIVEN_UP.to_owned())))
+        self.mailbox().get(request.clone()).await
     }
 
     fn describe(&self) -> String {
         "the source".to_owned()
     }
 }
-
-const GIVEN_UP: &str = "the operation was given up";

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use futures::channel::oneshot;
 use klstore_format::SortedMap;
 use klstore_format::plan::{Listed, Listing};
 use klstore_reader::CredentialsUnavailable;
@@ -41,17 +40,25 @@ struct State {
     last_id: u32,
     errands: Vec<Errand>,
     pending: SortedMap<u32, Pending>,
+    answers: SortedMap<u32, Answer>,
 }
-
-type Answered<T, E> = oneshot::Sender<Result<T, E>>;
 
 /// Errands under way, with what has come of their answers.
 enum Pending {
-    Fetch { request: HttpRequest, answer: Option<FetchAnswer>, done: Answered<HttpResponse, TransportError> },
-    List { listing: Listing, done: Answered<Listing, SourceError> },
-    Get { answer: GetAnswer, done: Answered<Option<SourceObject>, SourceError> },
-    Credentials { done: Answered<Option<Credentials>, CredentialsUnavailable> },
-    Sleep { done: oneshot::Sender<()> },
+    Fetch { request: HttpRequest, answer: Option<FetchAnswer> },
+    List(Listing),
+    Get(GetAnswer),
+    Credentials,
+    Sleep,
+}
+
+/// What an errand came to.
+enum Answer {
+    Fetched(Result<HttpResponse, TransportError>),
+    Listed(Result<Listing, SourceError>),
+    Got(Result<Option<SourceObject>, SourceError>),
+    Credentials(Result<Option<Credentials>, CredentialsUnavailable>),
+    Slept,
 }
 
 struct FetchAnswer {
@@ -68,11 +75,18 @@ struct GetAnswer {
 
 impl Mailbox {
     pub(crate) fn fetch(&self, request: HttpRequest) -> Ticket<Result<HttpResponse, TransportError>> {
-        self.send(What::Fetch(request.clone()), |done| Pending::Fetch { request, answer: None, done })
+        let what = What::Fetch(request.clone());
+        self.send(what, Pending::Fetch { request, answer: None }, |answer| match answer {
+            Answer::Fetched(fetched) => Some(fetched),
+            _ => None,
+        })
     }
 
     pub(crate) fn list(&self, request: ListObjects) -> Ticket<Result<Listing, SourceError>> {
-        self.send(What::List(request), |done| Pending::List { listing: Listing::default(), done })
+        self.send(What::List(request), Pending::List(Listing::default()), |answer| match answer {
+            Answer::Listed(listed) => Some(listed),
+            _ => None,
+        })
     }
 
     pub(crate) fn get(&self, request: GetObject) -> Ticket<Result<Option<SourceObject>, SourceError>> {
@@ -85,15 +99,21 @@ impl Mailbox {
             reload: request.reload,
         };
         let answer = GetAnswer { etag: None, size: None, body: BodyCollector::new(&bounds, 206) };
-        self.send(What::Get(request), |done| Pending::Get { answer, done })
+        self.send(What::Get(request), Pending::Get(answer), |answer| match answer {
+            Answer::Got(got) => Some(got),
+            _ => None,
+        })
     }
 
     pub(crate) fn credentials(&self) -> Ticket<Result<Option<Credentials>, CredentialsUnavailable>> {
-        self.send(What::Credentials, |done| Pending::Credentials { done })
+        self.send(What::Credentials, Pending::Credentials, |answer| match answer {
+            Answer::Credentials(credentials) => Some(credentials),
+            _ => None,
+        })
     }
 
     pub(crate) fn sleep(&self, duration: Duration) -> Ticket<()> {
-        self.send(What::Sleep(duration), |done| Pending::Sleep { done })
+        self.send(What::Sleep(duration), Pending::Sleep, |answer| matches!(answer, Answer::Slept).then_some(()))
     }
 
     /// The errands since the last call.
@@ -111,7 +131,7 @@ impl Mailbox {
 
     /// A get has found its object; its body follows.
     pub(crate) fn found(&self, id: u32, found_etag: Option<String>, found_size: Option<u64>) {
-        if let Some(Pending::Get { answer, .. }) = self.lock().pending.get_mut(&id) {
+        if let Some(Pending::Get(answer)) = self.lock().pending.get_mut(&id) {
             (answer.etag, answer.size) = (found_etag, found_size);
         }
     }
@@ -121,17 +141,13 @@ impl Mailbox {
         let mut state = self.lock();
         let body = match state.pending.get_mut(&id) {
             Some(Pending::Fetch { answer: Some(FetchAnswer { body, .. }), .. }) => body,
-            Some(Pending::Get { answer, .. }) => &mut answer.body,
+            Some(Pending::Get(answer)) => &mut answer.body,
             _ => return true,
         };
         match body.push(chunk) {
             Ok(all) => all,
             Err(error) => {
-                match state.pending.remove(&id) {
-                    Some(Pending::Fetch { done, .. }) => drop(done.send(Err(error))),
-                    Some(Pending::Get { done, .. }) => drop(done.send(Err(SourceError::Passing(error.to_string())))),
-                    _ => {}
-                }
+                state.fail(id, error);
                 true
             }
         }
@@ -139,14 +155,14 @@ impl Mailbox {
 
     /// An object of a listing.
     pub(crate) fn listed(&self, id: u32, object: Listed) {
-        if let Some(Pending::List { listing, .. }) = self.lock().pending.get_mut(&id) {
+        if let Some(Pending::List(listing)) = self.lock().pending.get_mut(&id) {
             listing.objects.push(object);
         }
     }
 
     /// A common prefix of a listing.
     pub(crate) fn listed_prefix(&self, id: u32, prefix: String) {
-        if let Some(Pending::List { listing, .. }) = self.lock().pending.get_mut(&id) {
+        if let Some(Pending::List(listing)) = self.lock().pending.get_mut(&id) {
             listing.common_prefixes.push(prefix);
         }
     }
@@ -154,65 +170,48 @@ impl Mailbox {
     /// The answer is complete: a body has ended, a pause is over, a listing is whole (`flag`: more names follow), or a
     /// get's object does not exist (`flag`).
     pub(crate) fn complete(&self, id: u32, flag: bool) {
-        // Out of the lock before anyone is woken.
-        let pending = self.lock().pending.remove(&id);
-        match pending {
-            Some(Pending::Fetch { answer, done, .. }) => {
+        self.lock().end(id, |pending| match pending {
+            Pending::Fetch { answer, .. } => {
                 let whole = answer.map(|FetchAnswer { status, headers, body }| {
                     let (body, received) = body.finish();
                     HttpResponse { status, headers, body, received }
                 });
                 let nothing = || TransportError::Interrupted { reason: "there was no answer".to_owned() };
-                drop(done.send(whole.ok_or_else(nothing)));
+                Answer::Fetched(whole.ok_or_else(nothing))
             }
-            Some(Pending::List { listing, done }) => drop(done.send(Ok(Listing { truncated: flag, ..listing }))),
-            Some(Pending::Get { answer: GetAnswer { etag, size, body }, done }) => {
+            Pending::List(listing) => Answer::Listed(Ok(Listing { truncated: flag, ..listing })),
+            Pending::Get(GetAnswer { etag, size, body }) => {
                 let (body, received) = body.finish();
                 let object = SourceObject { body, etag, size, received };
-                drop(done.send(Ok((!flag).then_some(object))));
+                Answer::Got(Ok((!flag).then_some(object)))
             }
-            Some(Pending::Sleep { done }) => drop(done.send(())),
-            Some(Pending::Credentials { done }) => drop(done.send(Ok(None))),
-            None => {}
-        }
+            Pending::Sleep => Answer::Slept,
+            Pending::Credentials => Answer::Credentials(Ok(None)),
+        });
     }
 
     pub(crate) fn give_credentials(&self, id: u32, credentials: Credentials) {
-        let pending = self.lock().pending.remove(&id);
-        if let Some(Pending::Credentials { done }) = pending {
-            drop(done.send(Ok(Some(credentials))));
-        }
+        self.lock().end(id, |_| Answer::Credentials(Ok(Some(credentials))));
     }
 
     /// There will be no answer.
     pub(crate) fn fail(&self, id: u32, error: TransportError) {
-        let pending = self.lock().pending.remove(&id);
-        match (pending, error) {
-            (Some(Pending::Fetch { done, .. }), error) => drop(done.send(Err(error))),
-            (Some(Pending::List { done, .. }), error) => drop(done.send(Err(SourceError::Passing(bare(error))))),
-            (Some(Pending::Get { done, .. }), error) => drop(done.send(Err(SourceError::Passing(bare(error))))),
-            (Some(Pending::Credentials { done }), error) => {
-                drop(done.send(Err(CredentialsUnavailable { reason: bare(error) })));
-            }
-            (Some(Pending::Sleep { done }), _) => drop(done.send(())),
-            (None, _) => {}
-        }
+        self.lock().fail(id, error);
     }
 
-    fn send<T>(&self, what: What, pending: impl FnOnce(oneshot::Sender<T>) -> Pending) -> Ticket<T> {
-        let (done, answer) = oneshot::channel();
+    fn send<T>(&self, what: What, pending: Pending, read: fn(Answer) -> Option<T>) -> Ticket<T> {
         let mut state = self.lock();
         state.last_id = state.last_id.wrapping_add(1);
         let id = state.last_id;
         state.errands.push(Errand { id, what });
-        state.pending.insert(id, pending(done));
-        Ticket { id, answer, mailbox: self.clone() }
+        state.pending.insert(id, pending);
+        Ticket { id, read, mailbox: self.clone() }
     }
 
     fn forget(&self, id: u32) {
         let mut state = self.lock();
-        let forgotten = state.pending.remove(&id);
-        if forgotten.is_some() {
+        state.answers.remove(&id);
+        if state.pending.remove(&id).is_some() {
             // What the host has not seen yet need not be cancelled.
             let before = state.errands.len();
             state.errands.retain(|errand| errand.id != id);
@@ -227,6 +226,25 @@ impl Mailbox {
     }
 }
 
+impl State {
+    /// The errand is over, and whoever waits for it is told when the task is polled next.
+    fn end(&mut self, id: u32, answer: impl FnOnce(Pending) -> Answer) {
+        if let Some(pending) = self.pending.remove(&id) {
+            self.answers.insert(id, answer(pending));
+        }
+    }
+
+    fn fail(&mut self, id: u32, error: TransportError) {
+        self.end(id, |pending| match pending {
+            Pending::Fetch { .. } => Answer::Fetched(Err(error)),
+            Pending::List(_) => Answer::Listed(Err(SourceError::Passing(bare(error)))),
+            Pending::Get(_) => Answer::Got(Err(SourceError::Passing(bare(error)))),
+            Pending::Credentials => Answer::Credentials(Err(CredentialsUnavailable { reason: bare(error) })),
+            Pending::Sleep => Answer::Slept,
+        });
+    }
+}
+
 /// What a source or a provider said, without words about connections.
 fn bare(error: TransportError) -> String {
     match error {
@@ -238,16 +256,17 @@ fn bare(error: TransportError) -> String {
 /// Waits for the answer to an errand. Dropped before, it cancels the errand.
 pub(crate) struct Ticket<T> {
     id: u32,
-    answer: oneshot::Receiver<T>,
+    read: fn(Answer) -> Option<T>,
     mailbox: Mailbox,
 }
 
 impl<T> Future for Ticket<T> {
-    /// `None` where the mailbox was given up.
-    type Output = Option<T>;
+    type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answer).poll(context).map(Result::ok)
+    // Whoever answers polls the whole task: nobody has to be woken.
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        let answer = self.mailbox.lock().answers.remove(&self.id);
+        answer.and_then(self.read).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
