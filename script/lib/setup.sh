@@ -135,7 +135,9 @@ needs_npm_test_runtimes() {
     local folder=$npm_package/test
     command -v chromium >/dev/null || [ -n "${KLSTORE_CHROMIUM-}" ] ||
         needs_package chromium "Chromium (elsewhere, say where it is: KLSTORE_CHROMIUM)" chromium
-    [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && return
+    # Deno's command is the last that is put in place.
+    [ -x "$folder/node_modules/deno/deno" ] &&
+        [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && return
     (cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci failed in $folder"
     # Their own scripts, which put the commands of this machine's kind in place.
     (cd "$folder" && node node_modules/bun/install.js && node node_modules/deno/bin.cjs --version) ||
