@@ -60,6 +60,9 @@ def license_texts(package):
         return [mit_license_of(package)]
     # Of a choice of licences the MIT text is enough, and the shortest.
     short = [file for file in files if "mit" in file.name.lower() and " AND " not in license] or files
+    if package["name"].endswith("-sys"):
+        # The library in another language that is compiled with it, under a licence of its own.
+        short += sorted(file for file in folder.glob("*/LICENSE*") if file.is_file())
     return [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
 
 

@@ -46,6 +46,9 @@ const cases = {
       assert.ok(headings.includes(crate), `the text of the licence of ${crate} is missing`);
     }
     assert.match(text, /^The Rust standard library: /m);
+    // What is compiled of C comes with a crate, and has a licence of its own.
+    const holdsZstd = [...listed.keys()].some((crate) => crate.startsWith('zstd-sys '));
+    assert.equal(/For Zstandard software/.test(text), holdsZstd);
   },
 
   'no code of other npm packages': async ({ folder }) => {
