@@ -53,6 +53,15 @@ add_counts() {
     [ "${1#* }" -eq 0 ] || failures="$failures  $2"$'\n'
 }
 
+# npm_tests LOG [PART...]: runs the tests of the npm package, which count themselves.
+npm_tests() {
+    local log=$1 counts
+    shift
+    (cd "$npm_package" && KLSTORE_BIN=$CARGO_TARGET_DIR/debug/klstore node test/run.mjs "$@") 2>&1 </dev/null | tee "$log"
+    counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
+    add_counts "${counts:-0 1}" "node test/run.mjs $*"
+}
+
 # The closing lines.
 report() {
     say "== minutes by part"

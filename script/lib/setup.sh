@@ -129,13 +129,24 @@ needs_npm_tools() {
     (cd "$npm_package" && npm ci --no-audit --no-fund) || fail "npm ci failed in $npm_package"
 }
 
-# The runtimes that the package's tests run in: workerd from npm, as its lock file has it, and a browser.
+# What the package's tests run in: a browser, and from npm, as its lock file has them, workerd, Deno and Bun.
 needs_npm_test_runtimes() {
     alone
+    local folder=$npm_package/test
     command -v chromium >/dev/null || [ -n "${KLSTORE_CHROMIUM-}" ] ||
         needs_package chromium "Chromium (elsewhere, say where it is: KLSTORE_CHROMIUM)" chromium
-    [ "$npm_package/test/node_modules/.package-lock.json" -nt "$npm_package/test/package-lock.json" ] && return
-    (cd "$npm_package/test" && npm ci --no-audit --no-fund) || fail "npm ci failed in $npm_package/test"
+    # Deno's command is the last that is put in place.
+    [ -x "$folder/node_modules/deno/deno" ] &&
+        [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && return
+    (cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci failed in $folder"
+    # Their own scripts, which put the commands of this machine's kind in place.
+    (cd "$folder" && node node_modules/bun/install.js && node node_modules/deno/bin.cjs --version) ||
+        fail "Bun's or Deno's command could not be put in place in $folder"
+}
+
+needs_firefox() {
+    command -v firefox-esr >/dev/null || [ -n "${KLSTORE_FIREFOX-}" ] ||
+        needs_package firefox-esr "Firefox (elsewhere, say where it is: KLSTORE_FIREFOX)" firefox-esr
 }
 
 # ---- How they are installed. Inside a step `set -e` does not act: every command that may fail says so itself.

@@ -2,7 +2,7 @@
 
     third_party_licenses.py CRATE
 
-Asks `cargo metadata` which crates those are; equal texts are printed once.
+Asks `cargo tree` which crates those are; equal texts are printed once.
 """
 
 import json
@@ -12,20 +12,16 @@ import subprocess
 import sys
 
 TARGET = "wasm32-unknown-unknown"
-# Run while it is compiled, and not part of what comes out.
-BUILD_KINDS = {"proc-macro", "custom-build"}
+OUR_LICENSE = pathlib.Path(__file__).parent.parent.parent / "LICENSE-MIT"
 LICENSE_FILE = re.compile(r"^(licen[cs]e|copying|notice|unlicense)", re.IGNORECASE)
 
 
 def main(crate):
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET]
-    metadata = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    packages = {package["id"]: package for package in metadata["packages"]}
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    root = next(identity for identity, package in packages.items() if package["name"] == crate)
+    compiled = compiled_in(crate)
+    packages = [package for package in every_package() if (package["name"], package["version"]) in compiled]
     texts = {}
     print("klstore.wasm holds compiled code of these packages, under the licences named.\n")
-    for package in sorted(compiled_in(root, nodes, packages), key=lambda package: (package["name"], package["version"])):
+    for package in sorted(packages, key=lambda package: (package["name"], package["version"])):
         if package["source"] is None:
             continue
         print(f"{package['name']} {package['version']}: {package['license'] or 'see its text below'}")
@@ -37,28 +33,46 @@ def main(crate):
         print(f"\n{'-' * 80}\n{', '.join(names)}:\n\n{text}")
 
 
-def compiled_in(root, nodes, packages):
-    found, open_ids = set(), [root]
-    while open_ids:
-        identity = open_ids.pop()
-        if identity in found:
-            continue
-        found.add(identity)
-        for dependency in nodes[identity]["deps"]:
-            linked = any(kind["kind"] is None for kind in dependency["dep_kinds"])
-            macro = any(BUILD_KINDS & set(target["kind"]) for target in packages[dependency["pkg"]]["targets"] if "proc-macro" in target["kind"])
-            if linked and not macro:
-                open_ids.append(dependency["pkg"])
-    return [packages[identity] for identity in found]
+def compiled_in(crate):
+    """Names and versions, without what runs only while it is compiled: macros and build scripts.
+
+    Not from the metadata, which knows one set of features for the whole workspace: optional crates that only the writer
+    asks for would be among them.
+    """
+    which = ["-p", crate, "--target", TARGET, "-e", "normal,no-proc-macro"]
+    tree = cargo("tree", "--locked", *which, "--prefix", "none", "--format", "{p}")
+    return {tuple(line.replace(" v", " ", 1).split(" ")[:2]) for line in tree.splitlines()}
+
+
+def every_package():
+    return json.loads(cargo("metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET))["packages"]
+
+
+def cargo(*arguments):
+    return subprocess.run(["cargo", *arguments], check=True, capture_output=True, encoding="utf-8").stdout
 
 
 def license_texts(package):
     folder = pathlib.Path(package["manifest_path"]).parent
     files = sorted(file for file in folder.iterdir() if file.is_file() and LICENSE_FILE.match(file.name))
+    license = package["license"] or ""
+    if not files and license == "MIT":
+        return [mit_license_of(package)]
     # Of a choice of licences the MIT text is enough, and the shortest.
-    short = [file for file in files if "mit" in file.name.lower()] or files
-    return [file.read_text(errors="replace").strip() for file in short]
+    short = [file for file in files if "mit" in file.name.lower() and " AND " not in license] or files
+    if package["name"].endswith("-sys"):
+        # The library in another language that is compiled with it, under a licence of its own.
+        short += sorted(file for file in folder.glob("*/LICENSE*") if file.is_file())
+    return [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
+
+
+def mit_license_of(package):
+    """Some packages name the licence and do not hold its text: its terms are the same everywhere."""
+    terms = OUR_LICENSE.read_text(encoding="utf-8").partition("Permission is hereby granted")
+    authors = ", ".join(package["authors"]) or f"the authors of {package['name']}"
+    return f"MIT License\n\nCopyright (c) {authors}\n\n{terms[1]}{terms[2].strip()}"
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")
     main(sys.argv[1])

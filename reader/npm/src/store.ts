@@ -2,6 +2,7 @@
 
 import { count, optionalText, quantity, refuse, text, timestamp, unsigned } from './arguments.js';
 import { Call, type Means } from './engine/call.js';
+import { Closing } from './engine/closing.js';
 import { translated } from './engine/failure.js';
 import { Gate } from './engine/gate.js';
 import type { Glue, WasmOperation, WasmStore, WasmTail } from './engine/glue.js';
@@ -58,7 +59,7 @@ export class ListStore implements Store {
   #engine: Engine | undefined;
   /** Milliseconds that the store's clock is ahead of this machine's, once they proved too far apart. */
   #skew = 0;
-  readonly #closing = new AbortController();
+  readonly #closing = new Closing();
 
   private constructor(options: OpenOptions, runtime: Runtime, module: WebAssembly.Module) {
     this.#options = options;
@@ -88,7 +89,12 @@ export class ListStore implements Store {
   }
 
   async *items(keyspace: string, key: string, options: ScanOptions = {}): AsyncIterableIterator<Item> {
-    for await (const page of this.#scan(keyspace, key, options, options.pageSize ?? LATER_PAGE_ITEMS)) yield* page.items;
+    for await (const { items } of this.#scan(keyspace, key, options, options.pageSize ?? LATER_PAGE_ITEMS)) {
+      for (const item of items) {
+        options.signal?.throwIfAborted();
+        yield item;
+      }
+    }
   }
 
   async *follow(keyspace: string, key: string, options: FollowOptions = {}): AsyncIterableIterator<Item> {
@@ -100,7 +106,7 @@ export class ListStore implements Store {
     let tail: { readonly engine: Engine; readonly handle: WasmTail } | undefined;
     try {
       for (;;) {
-        const slept = await sleep(pause, [options.signal, this.#closing.signal]);
+        const slept = await sleep(pause, options.signal, this.#closing);
         let items: readonly Item[] = [];
         try {
           const engine = await this.#ready();
@@ -114,6 +120,8 @@ export class ListStore implements Store {
           options.onError?.(error);
         }
         for (const item of items) {
+          // Not even what has come already is wanted after an abort.
+          options.signal?.throwIfAborted();
           next = item.offset + 1n;
           yield item;
         }
@@ -166,7 +174,7 @@ export class ListStore implements Store {
 
   close(): void {
     const reason = new ClosedError('Closed', 'the store is closed: open another one');
-    this.#closing.abort(reason);
+    this.#closing.close(reason);
     this.#engine = undefined;
     for (const call of this.#calls.keys()) call.giveUp(reason);
   }
@@ -201,6 +209,7 @@ export class ListStore implements Store {
         // Who asks for a second page will want a third.
         const ahead: Promise<Page> | undefined = continuation && number > 1 ? read(laterSize, { continuation }) : undefined;
         ahead?.catch(() => undefined);
+        scan.signal.throwIfAborted();
         yield page;
         page = continuation ? await (ahead ?? read(laterSize, { continuation })) : undefined;
       }
@@ -221,7 +230,7 @@ export class ListStore implements Store {
       signal?.throwIfAborted();
       const engine = on ?? (await this.#ready());
       // Meanwhile either may have happened, and nobody would tell the call.
-      this.#closing.signal.throwIfAborted();
+      this.#closing.throwIfClosed();
       signal?.throwIfAborted();
       const call = new Call(engine, this.#means(), signal, ({ store }) => start(store), read);
       this.#calls.set(call as Call<unknown>, engine);
@@ -266,10 +275,10 @@ export class ListStore implements Store {
   }
 
   async #ready(): Promise<Engine> {
-    this.#closing.signal.throwIfAborted();
+    this.#closing.throwIfClosed();
     if (this.#engine) return this.#engine;
     const engine = await instantiate(this.#module, (glue) => create(glue, this.#options));
-    this.#closing.signal.throwIfAborted();
+    this.#closing.throwIfClosed();
     return (this.#engine ??= engine);
   }
 }
@@ -349,24 +358,22 @@ function spansOf(numbers: BigUint64Array): TimelineSpan[] {
   return spans;
 }
 
-/** Waits until the time is over or one of the signals is aborted; answers the milliseconds that it took. */
-async function sleep(milliseconds: number, signals: readonly (AbortSignal | undefined)[]): Promise<number> {
-  for (const signal of signals) signal?.throwIfAborted();
+/** Waits until the time is over, the signal is aborted or the store closed; answers the milliseconds that it took. */
+async function sleep(milliseconds: number, signal: AbortSignal | undefined, closing: Closing): Promise<number> {
+  signal?.throwIfAborted();
+  closing.throwIfClosed();
   if (milliseconds === 0) return 0;
   const began = Date.now();
-  const detach: (() => void)[] = [];
+  const undo: (() => void)[] = [];
   try {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(resolve, milliseconds);
-      detach.push(() => clearTimeout(timer));
-      for (const signal of signals) {
-        const onAbort = () => reject(signal?.reason);
-        signal?.addEventListener('abort', onAbort);
-        detach.push(() => signal?.removeEventListener('abort', onAbort));
-      }
+      const onAbort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', onAbort);
+      undo.push(() => clearTimeout(timer), () => signal?.removeEventListener('abort', onAbort), closing.onClose(reject));
     });
   } finally {
-    for (const undo of detach) undo();
+    for (const each of undo) each();
   }
   return Date.now() - began;
 }

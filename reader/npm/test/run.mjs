@@ -1,7 +1,8 @@
 // Tests of the packed package: starts the embedded S3 server, fills it natively, and reads it from everywhere.
 //
-//   node test/run.mjs                 what script/test runs: conformance in Node, Chromium and workerd, behaviour
-//   node test/run.mjs PART...         some of them; `conformance:node` is one runtime
+//   node test/run.mjs                 what script/test runs
+//   node test/run.mjs --long          what script/test-long adds
+//   node test/run.mjs PART...         some of the parts; `conformance:node` is one runtime, `packaging:vite` one app
 //
 // KLSTORE_BIN is the native command (target/debug/klstore where it is not set), KLSTORE_NPM_TARBALL the package (what
 // script/npm-pack leaves), KLSTORE_TEST_CASE a part of the names of the cases to run. The last line counts:
@@ -12,10 +13,18 @@ import { Tally } from './lib/checks.mjs';
 const PARTS = {
   conformance: () => import('./conformance/run.mjs'),
   behaviour: () => import('./behaviour/run.mjs'),
+  packaging: () => import('./packaging/run.mjs'),
+  examples: () => import('./examples/run.mjs'),
+  readme: () => import('./readme/run.mjs'),
+  contents: () => import('./contents/run.mjs'),
 };
 
+/** Takes minutes: Firefox, further bundlers. */
+const LONG = ['conformance:firefox', 'packaging:deno', 'packaging:bun', 'packaging:webpack', 'packaging:rollup', 'packaging:esbuild'];
+
 const given = process.argv.slice(2);
-const chosen = given.length > 0 ? given : Object.keys(PARTS);
+const isLong = given[0] === '--long';
+const chosen = isLong ? LONG : given.length > 0 ? given : Object.keys(PARTS);
 const tally = new Tally();
 for (const each of chosen) {
   const [part, one] = each.split(':');

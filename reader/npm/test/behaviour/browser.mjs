@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict';
 
-import { KEYSPACE } from '../conformance/data.mjs';
-import { startS3 } from '../lib/s3.mjs';
+import { itemsOf, KEYSPACE, LISTS } from '../conformance/data.mjs';
+import { fillList } from '../lib/fill.mjs';
+import { KEYS, startS3 } from '../lib/s3.mjs';
 import { startSite } from '../lib/site.mjs';
+import { answerOf } from './answers.mjs';
 
 export const cases = {
   'a page of another origin sends no OPTIONS': async ({ newPage, front, options, origin }) => {
@@ -23,22 +25,48 @@ export const cases = {
     assert.equal(front.count('OPTIONS'), 0);
     for (const { headers } of front.requests) assert.equal(headers.origin, origin);
     assert.ok(front.requests.some(({ range }) => range !== undefined), 'some request had a range');
+    // And one that the page sends by itself, so that it is known to be counted.
+    await page.evaluate((url) => fetch(url, { headers: { 'x-of-the-page': '1' } }).catch(() => undefined), options.endpoint);
+    assert.equal(front.count('OPTIONS'), 1);
   },
 
-  'the HTTP cache serves what never changes, and no LIST': async ({ newPage, front, options }) => {
+  'the HTTP cache serves what never changes; LISTs and commits go past it': async ({ newPage, front, options }) => {
     const { page } = await newPage();
-    const read = () => page.evaluate(async ([given, keyspace]) => {
-      const store = await window.open_(given);
-      return (await store.readPage(keyspace, 'compacted', { maxItems: 1_000 })).items.length;
-    }, [{ ...options, signingQuantum: 86_400 }, KEYSPACE]);
-    assert.equal(await read(), 90);
-    const first = front.requests;
+    const kinds = async () => {
+      front.reset();
+      const texts = await textsIn(page, { ...options, signingQuantum: 86_400 });
+      assert.equal(texts.length, 90);
+      const count = (matches) => front.requests.filter(matches).length;
+      return {
+        lists: count(({ query }) => query.has('list-type')),
+        commits: count(({ path }) => path.includes('/log/')),
+        immutable: count(({ path }) => /\/(seg|idx)\//.test(path)),
+      };
+    };
+    const first = await kinds();
+    assert.ok(first.lists > 0 && first.commits > 0 && first.immutable > 0, JSON.stringify(first));
+    assert.deepEqual(await kinds(), { ...first, immutable: 0 });
+    const without = { ...options, cache: { http: false }, signingQuantum: 86_400 };
     front.reset();
-    assert.equal(await read(), 90);
-    const lists = (requests) => requests.filter(({ query }) => query.has('list-type')).length;
-    assert.equal(lists(front.requests), lists(first), 'LISTs are sent each time');
-    const gets = (requests) => requests.length - lists(requests);
-    assert.ok(gets(front.requests) < gets(first), `${gets(first)} GETs, then ${gets(front.requests)}`);
+    await textsIn(page, without);
+    assert.ok(front.requests.some(({ path }) => /\/(seg|idx)\//.test(path)), 'switched off it serves nothing');
+  },
+
+  'a bucket recreated under an open page: nothing of what the HTTP cache has of the old one': async ({ newPage, front, options, later }) => {
+    const other = await startS3();
+    later(() => other.stop());
+    await other.createKeyspace(KEYSPACE);
+    // As many objects, of the same names where names can be the same, and not of the same bytes.
+    const anew = (item) => ({ ...item, value: Buffer.from(`anew ${item.nonce}`) });
+    const { batches, compactedAfter } = LISTS.compacted;
+    await fillList(other, 'compacted', { batches: batches.map((batch) => batch.map(anew)), compactedAfter });
+    const { page } = await newPage();
+    const given = { ...options, signingQuantum: 86_400 };
+    await textsIn(page, given);
+    front.target = other.endpoint;
+    for (const _ of ['the first time', 'and once more']) {
+      assert.deepEqual(await textsIn(page, given), itemsOf(LISTS.compacted).map((item) => anew(item).value.toString()));
+    }
   },
 
   'a bucket without CORS is named, with the rule to set': async ({ newPage, later, origin }) => {
@@ -47,8 +75,38 @@ export const cases = {
     await closed.createKeyspace(KEYSPACE);
     const { code, message } = await refusal(await newPage(), closed.options);
     assert.equal(code, 'CrossOrigin');
-    assert.ok(message.includes(origin), message);
-    assert.match(message, /ETag/);
+    for (const part of [`AllowedOrigins ["${origin}"]`, 'AllowedMethods ["GET"]', 'ExposeHeaders ["ETag"']) {
+      assert.ok(message.includes(part), `${part} is not in: ${message}`);
+    }
+  },
+
+  'no error shows keys or signatures': async ({ newPage, options, front }) => {
+    const { page, errors } = await newPage();
+    const signatures = new Set();
+    const faults = {
+      'a closed connection': () => ({ change: () => Promise.reject(new Error('closed')) }),
+      'no CORS': () => ({ status: 200, headers: {}, body: '' }),
+      'a refusal that repeats the request': ({ query }) => answerOf(403, 'SignatureDoesNotMatch', String(query)),
+    };
+    for (const [what, fault] of Object.entries(faults)) {
+      front.fault = (record) => {
+        signatures.add(record.query.get('X-Amz-Signature'));
+        return fault(record);
+      };
+      const seen = await page.evaluate(async ([given, keyspace]) => {
+        const store = await window.open_(given);
+        const all = [];
+        for (let error = await store.readPage(keyspace, 'bulk').catch((failure) => failure); error; error = error.cause) {
+          all.push(String(error), error.stack, JSON.stringify(error), ...Object.getOwnPropertyNames(error).map((name) => String(error[name])));
+        }
+        return all.join('\n');
+      }, [{ ...options, retry: { attempts: 1 } }, KEYSPACE]);
+      assert.match(seen, /Error/, what);
+      assert.ok(signatures.size > 0);
+      for (const secret of [KEYS.secretAccessKey, ...signatures, 'X-Amz-']) assert.ok(!seen.includes(secret), `${what}: ${seen}`);
+    }
+    // What the browser itself says of a request is not ours.
+    assert.ok(errors.every((error) => !error.includes(KEYS.secretAccessKey)));
   },
 
   'a store that is away is not mistaken for one without CORS': async ({ newPage, options }) => {
@@ -119,6 +177,16 @@ export const cases = {
     assert.match(String(evaluated), /Content Security Policy|unsafe-eval/);
   },
 };
+
+/** All of a list, read by a store that knows nothing yet. */
+function textsIn(page, options) {
+  return page.evaluate(async ([given, keyspace]) => {
+    const store = await window.open_(given);
+    const { items } = await store.readPage(keyspace, 'compacted', { maxItems: 1_000 });
+    store.close();
+    return items.map((item) => item.text());
+  }, [options, KEYSPACE]);
+}
 
 async function refusal({ page }, options) {
   return page.evaluate(async ([given, keyspace]) => {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
+import { AwsClient } from 'aws4fetch';
 
 import { KEYSPACE } from '../conformance/data.mjs';
 import { KEYS } from '../lib/s3.mjs';
@@ -73,6 +74,18 @@ export const cases = {
   },
 
   'a presigner signs in the place of keys': async ({ open, front }) => {
+    // As a server would: by its own keys, and with another library.
+    const client = new AwsClient({ ...KEYS, service: 's3', region: 'us-east-1' });
+    const presign = async ({ url }) => (await client.sign(url, { aws: { signQuery: true } })).url;
+    const store = await open({ credentials: undefined, presign });
+    assert.equal((await store.readPage(KEYSPACE, 'compacted')).items.length, 90);
+    assert.ok(front.requests.every(({ method, query }) => method === 'GET' && query.has('X-Amz-Signature')));
+    const reason = new Error('you are not logged in');
+    const refused = await open({ credentials: undefined, presign: () => Promise.reject(reason), retry: { attempts: 1 } });
+    await assert.rejects(refused.stat(KEYSPACE), (error) => error.message.includes(reason.message));
+  },
+
+  'a presigner is asked for each request, and for nothing else': async ({ open, front }) => {
     const { origin } = new URL(front.endpoint);
     const asked = [];
     const presign = ({ method, url, signal }) => {

@@ -43,6 +43,29 @@ export const cases = {
     assert.ok(front.requests.every(({ ended }) => ended < Infinity), 'nothing is under way any more');
   },
 
+  'after an abort nothing comes any more, not even of what is there already': async ({ open }) => {
+    const store = await open();
+    const loops = {
+      items: (signal) => store.items(KEYSPACE, 'bulk', { signal }),
+      follow: (signal) => store.follow(KEYSPACE, 'bulk', { start: 0n, signal }),
+      pages: (signal) => store.pages(KEYSPACE, 'bulk', { pageSize: 100, signal }),
+    };
+    for (const [what, loop] of Object.entries(loops)) {
+      const controller = new AbortController();
+      let seen = 0;
+      const reading = (async () => {
+        for await (const _ of loop(controller.signal)) {
+          seen += 1;
+          // By then the third page has come ahead.
+          if (what === 'pages') await pause(100);
+          if (seen === 2) controller.abort(new Error('enough'));
+        }
+      })();
+      await assert.rejects(reading, /enough/, what);
+      assert.equal(seen, 2, what);
+    }
+  },
+
   'an attempt that stalls is given up, and another one made': async ({ open, front }) => {
     let stalls = 1;
     front.fault = ({ query }) => (!query.has('list-type') && stalls-- > 0 ? { stallAfter: 5 } : undefined);

@@ -12,7 +12,7 @@ import { installed } from '../lib/package.mjs';
 import { startS3 } from '../lib/s3.mjs';
 import { startSite } from '../lib/site.mjs';
 
-const FILES = ['requests', 'browser', 'credentials', 'failures', 'damage', 'bombs', 'memory'];
+const FILES = ['requests', 'browser', 'credentials', 'failures', 'damage', 'bombs', 'workerd', 'memory'];
 const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <title>klstore behaviour</title>
@@ -33,7 +33,8 @@ export async function runPart({ tally, one }) {
     const policy = `<meta http-equiv="Content-Security-Policy" content="${searchParams.get('policy')}">`;
     return { type: 'text/html; charset=utf-8', text: PAGE.replace('<title>', `${policy}\n<title>`) };
   };
-  const site = await startSite(app.folder, { '/closed': closed });
+  const slow = () => new Promise((resolve) => setTimeout(resolve, 100, 'now'));
+  const site = await startSite(app.folder, { '/closed': closed, '/pause': slow });
   const browser = await launch();
   try {
     await s3.createKeyspace(KEYSPACE);
@@ -61,7 +62,8 @@ export async function runPart({ tally, one }) {
           await shown.page.waitForFunction(() => 'open_' in window);
           return shown;
         };
-        const t = { s3, front, options, open: opened, newPage, origin: site.origin, later: (undo) => closing.push(undo) };
+        const later = (undo) => closing.push(undo);
+        const t = { s3, front, options, open: opened, newPage, origin: site.origin, folder: app.folder, later };
         await tally.check(name, () => run(t));
         for (const undo of closing.reverse()) await undo();
       }

@@ -11,7 +11,8 @@ import { startS3 } from '../lib/s3.mjs';
 import { startSite } from '../lib/site.mjs';
 import { KEYSPACE, liveItems } from './data.mjs';
 
-const RUNTIMES = ['node', 'chromium', 'workerd'];
+/** And `firefox`, which takes long. */
+const RUNTIMES = ['node', 'chromium', 'workerd', 'deno', 'bun'];
 
 export async function runPart({ tally, one }) {
   const names = one ? [one] : RUNTIMES;

@@ -31,12 +31,19 @@ export async function installed(source, { without = [] } = {}) {
       if (!skipped.has(name)) await cp(join(source, name), join(folder, name), { recursive: true });
     }
   }
-  const npm = (...args) => run('npm', [...args, '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: folder });
-  if (existsSync(join(folder, 'package-lock.json'))) await npm('ci');
-  else if (!existsSync(join(folder, 'package.json'))) {
+  await withoutKlstore(join(folder, 'package.json'));
+  if (!existsSync(join(folder, 'package.json'))) {
     await writeFile(join(folder, 'package.json'), '{ "name": "app", "private": true, "type": "module" }\n');
   }
-  // Not saved: the lock file is for what comes from the registry.
-  await npm('install', '--no-save', '--no-package-lock', await tarball());
+  // What its lock file names, and the package beside it.
+  const options = ['--no-save', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+  await run('npm', ['install', ...options, await tarball()], { cwd: folder });
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** An example depends on the published package; here it is given the packed one. */
+async function withoutKlstore(path) {
+  if (!existsSync(path)) return;
+  const { dependencies: { klstore, ...dependencies } = {}, ...others } = JSON.parse(await readFile(path));
+  await writeFile(path, JSON.stringify({ ...others, dependencies }));
 }

@@ -9,7 +9,7 @@ import { run, start } from './processes.mjs';
 export const KEYS = { accessKeyId: 'AKCONFORMANCE', secretAccessKey: 'a-secret-that-no-error-may-show' };
 export const BUCKET = 'lists';
 
-const program = process.env.KLSTORE_BIN ?? new URL('../../../../target/debug/klstore', import.meta.url).pathname;
+export const program = process.env.KLSTORE_BIN ?? new URL('../../../../target/debug/klstore', import.meta.url).pathname;
 const environment = {
   AWS_ACCESS_KEY_ID: KEYS.accessKeyId,
   AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
@@ -20,33 +20,36 @@ const environment = {
  * Starts a server with an empty bucket. `origins` are those whose pages may use it. It answers to `localhost` at any port
  * too, so that a front (front.mjs) can stand before it.
  */
-export async function startS3({ origins = ['*'], anonymous = false } = {}) {
+export async function startS3({ bucket = BUCKET, origins = ['*'], anonymousRead = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'klstore-npm-s3-'));
   const args = ['s3', '--dir', folder, '--addr', '127.0.0.1:0', '--host-name', 'localhost'];
-  if (anonymous) args.push('--anonymous-read');
   for (const origin of origins) args.push('--cors-origin', origin);
-  const server = await start(program, args, { env: environment, isReady: (said) => /http:\/\/[\d.]+:\d+/.exec(said)?.[0] });
-  return new S3(server, folder);
+  if (anonymousRead) args.push('--anonymous-read');
+  const env = { ...environment, KLSTORE_BUCKET: bucket };
+  const server = await start(program, args, { env, isReady: (said) => /http:\/\/[\d.]+:\d+/.exec(said)?.[0] });
+  return new S3(server, folder, bucket);
 }
 
 class S3 {
   #server;
   #folder;
+  #bucket;
 
-  constructor(server, folder) {
+  constructor(server, folder, bucket) {
     this.#server = server;
     this.#folder = folder;
+    this.#bucket = bucket;
     this.endpoint = server.ready;
   }
 
   /** What `open` takes to reach it. */
   get options() {
-    return { bucket: BUCKET, endpoint: this.endpoint, credentials: KEYS };
+    return { bucket: this.#bucket, endpoint: this.endpoint, credentials: KEYS };
   }
 
   /** Runs a command of `klstore` against it. */
   klstore(args, { input, config } = {}) {
-    const env = { ...environment, KLSTORE_ENDPOINT: this.endpoint, ...(config && { KLSTORE_CONFIG: config }) };
+    const env = { ...environment, KLSTORE_BUCKET: this.#bucket, KLSTORE_ENDPOINT: this.endpoint, ...(config && { KLSTORE_CONFIG: config }) };
     return run(program, args, { env, input });
   }
 

@@ -13,9 +13,10 @@ const TYPES = {
 };
 
 /**
- * Serves `folder` at `origin`. `routes` are functions by path: `async (url, body) => text`, or `{ type, text }`.
+ * Serves `folder` at `origin`. `routes` are functions by path: `async (url, body) => text`, or `{ type, text }`. `headers`
+ * go with each file.
  */
-export async function startSite(folder, routes = {}) {
+export async function startSite(folder, routes = {}, headers = {}) {
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, 'http://site');
     try {
@@ -30,7 +31,7 @@ export async function startSite(folder, routes = {}) {
       }
       const path = normalize(decodeURIComponent(url.pathname)).replace(/\/$/, '/index.html');
       const bytes = await readFile(join(folder, path));
-      response.writeHead(200, { 'content-type': TYPES[extname(path)] ?? 'application/octet-stream' }).end(bytes);
+      response.writeHead(200, { ...headers, 'content-type': TYPES[extname(path)] ?? 'application/octet-stream' }).end(bytes);
     } catch (error) {
       const status = error.code === 'ENOENT' || error.code === 'EISDIR' ? 404 : 500;
       response.writeHead(status, { 'access-control-allow-origin': '*' }).end(String(error));

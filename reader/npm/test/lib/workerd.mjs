@@ -7,12 +7,11 @@ import workerd from 'workerd';
 
 import { start } from './processes.mjs';
 
-/** Bundles a Worker's source in a folder that has the package installed; answers the modules' names, the main one first. */
-export async function bundleWorker(folder, source) {
-  await writeFile(join(folder, 'worker.mjs'), source);
+/** Bundles a Worker in a folder that has the package installed; answers the modules' names, the main one first. */
+export async function bundleWorker(folder, entry) {
   await build({
     absWorkingDir: folder,
-    entryPoints: ['worker.mjs'],
+    entryPoints: { worker: entry },
     bundle: true,
     format: 'esm',
     outdir: 'bundled',
@@ -24,9 +23,9 @@ export async function bundleWorker(folder, source) {
   return ['worker.js', ...names.filter((name) => name.endsWith('.wasm'))].map((name) => join('bundled', name));
 }
 
-/** Starts a Worker at a free port of 127.0.0.1. `bindings` are texts by name. */
-export async function startWorker(folder, source, bindings = {}) {
-  const modules = (await bundleWorker(folder, source)).map((path) => {
+/** Starts the Worker that `entry` in `folder` is at a free port of 127.0.0.1. `bindings` are texts by name. */
+export async function startWorker(folder, entry, bindings = {}) {
+  const modules = (await bundleWorker(folder, entry)).map((path) => {
     const kind = path.endsWith('.wasm') ? 'wasm' : 'esModule';
     return `(name = ${quoted(path.replace('bundled/', ''))}, ${kind} = embed ${quoted(path)})`;
   });

@@ -6,7 +6,7 @@ import { launch, pageAt } from '../lib/browser.mjs';
 export const name = 'chromium';
 
 /** A page as it would be without a bundler: an import map, and modules. */
-const PAGE = `<!doctype html>
+export const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <title>klstore conformance</title>
 <script type="importmap">{ "imports": { "klstore": "/node_modules/klstore/dist/browser.js" } }</script>

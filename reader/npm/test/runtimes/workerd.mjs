@@ -1,3 +1,6 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
 import { startWorker } from '../lib/workerd.mjs';
 
 export const name = 'workerd';
@@ -15,7 +18,8 @@ export default {
 `;
 
 export async function runIn({ folder, config }) {
-  const worker = await startWorker(folder, WORKER);
+  await writeFile(join(folder, 'worker.mjs'), WORKER);
+  const worker = await startWorker(folder, 'worker.mjs');
   try {
     const body = JSON.stringify({ config, only: process.env.KLSTORE_TEST_CASE });
     const response = await fetch(worker.url, { method: 'POST', body });
