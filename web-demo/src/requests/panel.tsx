@@ -118,6 +118,11 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
       </button>
       {isOpen && action.requests.length > 0 && (
         <table class="requests-table">
+          <colgroup>
+            {['kind', 'purpose', 'name', 'status', 'bytes', 'time', 'cache', 'cost'].map((name) => (
+              <col key={name} class={`col-${name}`} />
+            ))}
+          </colgroup>
           <thead class="unseen">
             <tr>
               <th scope="col">Request</th>

@@ -97,11 +97,10 @@ export function TimelineView({ list, focusRef }: Props) {
   }, [timeline, zone.value, theme.value, shown?.from, shown?.to]);
 
   const seen = list.seenOffsets.value;
+  const version = model.version.value;
   useEffect(() => {
-    if (!timeline || !seen) return;
-    const [from, to] = [timeOfOffset(seen.first, timeline.spans), timeOfOffset(seen.last, timeline.spans)];
-    chart.current?.mark(from === undefined || to === undefined ? undefined : [Math.min(from, to), Math.max(from, to)]);
-  }, [timeline, seen?.first, seen?.last, shown?.from, shown?.to]);
+    if (timeline) chart.current?.mark(seen ? timesOf(list, timeline, seen.first, seen.last) : undefined);
+  }, [timeline, seen?.first, seen?.last, shown?.from, shown?.to, version]);
 
   const onKey = (event: KeyboardEvent) => {
     const bars = chart.current?.bars;
@@ -198,6 +197,20 @@ export function TimelineView({ list, focusRef }: Props) {
       </div>
     </section>
   );
+}
+
+/** When the rows that are seen were written: by their items where those are there, by the index until then. */
+function timesOf(list: ListController, { spans }: Timeline, first: bigint, last: bigint): [number, number] | undefined {
+  const times: number[] = [];
+  for (let offset = first; offset <= last; offset++) {
+    const item = list.model.chunks.item(offset);
+    if (item) times.push(Number(item.timestamp));
+  }
+  if (times.length === 0) {
+    const guesses = [timeOfOffset(first, spans), timeOfOffset(last, spans)];
+    times.push(...guesses.filter((guess) => guess !== undefined));
+  }
+  return times.length === 0 ? undefined : [Math.min(...times), Math.max(...times)];
 }
 
 function shortTime(time: number): string {
