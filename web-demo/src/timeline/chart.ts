@@ -85,7 +85,7 @@ export class Chart {
     const isShown = plot !== undefined && times !== undefined && times[1] >= from && times[0] <= to;
     this.#mark.hidden = !isShown;
     if (!isShown) return;
-    const width = plot.over.clientWidth;
+    const width = this.#width;
     const left = ((Math.max(times[0], from) - from) / (to - from)) * width;
     const right = ((Math.min(times[1], to) - from) / (to - from)) * width;
     // Never narrower than one sees.

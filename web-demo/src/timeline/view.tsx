@@ -1,6 +1,6 @@
 /** The whole list in time, drawn from its index alone: jump by a click, zoom by a brush, or by keys. */
 
-import { useSignal } from '@preact/signals';
+import { effect, useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Timeline } from 'klstore';
@@ -96,11 +96,23 @@ export function TimelineView({ list, focusRef }: Props) {
     if (timeline && shown) chart.current?.show(timeline.spans, shown, zone.value);
   }, [timeline, zone.value, theme.value, shown?.from, shown?.to]);
 
-  const seen = list.seenOffsets.value;
-  const version = model.version.value;
+  // Follows the rows while they scroll, without rendering anything.
   useEffect(() => {
-    if (timeline) chart.current?.mark(seen ? timesOf(list, timeline, seen.first, seen.last) : undefined);
-  }, [timeline, seen?.first, seen?.last, shown?.from, shown?.to, version]);
+    let frame = 0;
+    const stop = effect(() => {
+      const seen = list.seenOffsets.value;
+      void model.version.value;
+      if (!timeline) return;
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        chart.current?.mark(seen ? timesOf(list, timeline) : undefined);
+      });
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(frame);
+    };
+  }, [timeline, shown?.from, shown?.to]);
 
   const onKey = (event: KeyboardEvent) => {
     const bars = chart.current?.bars;
@@ -200,7 +212,10 @@ export function TimelineView({ list, focusRef }: Props) {
 }
 
 /** When the rows that are seen were written: by their items where those are there, by the index until then. */
-function timesOf(list: ListController, { spans }: Timeline, first: bigint, last: bigint): [number, number] | undefined {
+function timesOf(list: ListController, { spans }: Timeline): [number, number] | undefined {
+  const seen = list.seenOffsets.peek();
+  if (!seen) return undefined;
+  const { first, last } = seen;
   const times: number[] = [];
   for (let offset = first; offset <= last; offset++) {
     const item = list.model.chunks.item(offset);
