@@ -14,6 +14,9 @@ import { Live } from './live';
 import { ListModel } from './model';
 import { createRow, fillRow } from './row';
 
+/** Items that are looked at for one of a time. */
+const MOST_LOOKED = 4_000n;
+
 export type JumpKind = 'offset' | 'time' | 'nonce';
 
 export class ListController implements RowSource {
@@ -233,6 +236,17 @@ export class ListController implements RowSource {
     model.grew(found.offset + 1n);
     this.jumpToOffset(found.offset);
     return `At offset ${found.offset}.`;
+  }
+
+  /** To the first item of a time among some that are not sorted by it. */
+  async jumpAmong(first: bigint, count: bigint, from: bigint, to: bigint): Promise<void> {
+    const { model } = this;
+    const label = begin('Jump to time');
+    const maxItems = Number(count < MOST_LOOKED ? count : MOST_LOOKED);
+    const page = await model.store.readPage(model.keyspace, model.key, { startOffset: first, maxItems, signal: model.signal, label });
+    spent(label, page.stats);
+    const found = page.items.find(({ timestamp }) => timestamp >= from && timestamp <= to) ?? page.items.find(({ timestamp }) => timestamp >= from);
+    this.said.value = this.jumpToOffset(found?.offset ?? first);
   }
 
   /** Where new items come in. */

@@ -1,5 +1,6 @@
 /** What went wrong, and how to go on. */
 
+import { useEffect, useRef } from 'preact/hooks';
 import { type ErrorCode, KlstoreError } from 'klstore';
 
 import { CorsHelp } from '../connect/cors';
@@ -46,15 +47,17 @@ interface Props {
 
 export function Failure({ error, retry, inForm = false }: Props) {
   const code = codeOf(error);
+  const root = useRef<HTMLDivElement>(null);
+  useEffect(() => root.current?.scrollIntoView({ block: 'nearest' }), [error]);
   const wantsKeys = code === 'Credentials' || code === 'AccessDenied';
   return (
-    <div class="failure" role="alert" data-testid="failure" data-state="error" data-code={code ?? 'Unknown'}>
+    <div ref={root} class="failure" role="alert" data-testid="failure" data-state="error" data-code={code ?? 'Unknown'}>
       <div class="failure-sign">
         <Icon name="warning" />
       </div>
       <div class="failure-text">
         <h2>{titleOf(error)}</h2>
-        <p>{messageOf(error)}</p>
+        {code !== 'CrossOrigin' && <p data-testid="failure-message">{messageOf(error)}</p>}
         {(code === 'CrossOrigin' || code === 'HiddenEtag') && <CorsHelp />}
         <div class="failure-actions">
           {retry && (
