@@ -17,12 +17,13 @@ const environment = {
 };
 
 /**
- * Starts a server with an empty bucket. `origins` are those whose pages may use it. It answers to `localhost` at any port
+ * Starts a server with an empty bucket. `origins` are those whose pages may use it; `anonymousRead` lets them without keys. It answers to `localhost` at any port
  * too, so that a front (front.mjs) can stand before it.
  */
-export async function startS3({ origins = ['*'] } = {}) {
+export async function startS3({ origins = ['*'], anonymousRead = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'klstore-npm-s3-'));
   const args = ['s3', '--dir', folder, '--addr', '127.0.0.1:0', '--host-name', 'localhost'];
+  if (anonymousRead) args.push('--anonymous-read');
   for (const origin of origins) args.push('--cors-origin', origin);
   const server = await start(program, args, { env: environment, isReady: (said) => /http:\/\/[\d.]+:\d+/.exec(said)?.[0] });
   return new S3(server, folder);
