@@ -36,6 +36,7 @@ function refuseContradictions(options: OpenOptions): void {
     throw new ConfigurationError('Configuration', message);
   };
   if (typeof options !== 'object' || options === null) refuse('open() takes an object: { bucket, region, … }');
+  if (options.onRequest !== undefined && typeof options.onRequest !== 'function') refuse('onRequest is to be a function');
   if (options.source) {
     const { list, get } = options.source;
     if (typeof list !== 'function' || typeof get !== 'function') refuse('source needs two functions: list and get');

@@ -113,12 +113,59 @@ export interface RetryOptions {
 /** What the WebAssembly module may be given as. */
 export type WasmSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
 
+/**
+ * What a request is for: names of keyspaces or keys, a keyspace's description, a look for the newest commit (a LIST), a
+ * commit, a segment of older items, or a page of the index.
+ */
+export type RequestPurpose =
+  | 'keyspaces'
+  | 'keys'
+  | 'keyspace'
+  | 'newest-commit'
+  | 'commit'
+  | 'segment'
+  | 'index-page'
+  | 'other';
+
+/** What became of one request. It holds no key, token, signature or signed URL. */
+export interface RequestRecord {
+  readonly kind: 'LIST' | 'GET';
+  readonly purpose: RequestPurpose;
+  /** The object's name in the bucket, or of a LIST what the names begin with. */
+  readonly name: string;
+  /** The bytes asked for, `end` exclusive; `null` for a whole object or a LIST. */
+  readonly range: { readonly start: number; readonly end: number } | null;
+  /** Whether it went past the browser's HTTP cache. Otherwise that may have answered, which a page cannot always see. */
+  readonly reload: boolean;
+  /** 1, or more where the same call has sent the same request before. */
+  readonly attempt: number;
+  /** Milliseconds since 1970, by this machine's clock. */
+  readonly startedAt: number;
+  /** Milliseconds until the last byte that was wanted; signing by `presign` included. */
+  readonly duration: number;
+  /** Of the answer; `null` where none came, or where a {@link Source} has none. */
+  readonly status: number | null;
+  /** Bytes of the body that were received. */
+  readonly bytes: number;
+  /** `aborted`: the call was given up, or needed no more of it. `failed`: no answer, or not all of it. */
+  readonly outcome: 'answered' | 'aborted' | 'failed';
+  /** Why it failed. */
+  readonly error: string | null;
+  /** {@link CallOptions.label} of the call that it was for. */
+  readonly label: string | undefined;
+}
+
 /** What all ways to reach a store share. */
 export interface CommonOptions {
   /** What all object names begin with; the same as the writer's. Nothing where it is left out. */
   readonly prefix?: string | undefined;
   readonly cache?: CacheOptions | undefined;
   readonly retry?: RetryOptions | undefined;
+  /**
+   * Told of every request once it is over, each attempt by itself: for a panel, metrics or a bill. What the memory cache
+   * answers is no request; see {@link ReadStats.cacheHits}.
+   */
+  readonly onRequest?: ((record: RequestRecord) => void) | undefined;
   /** The module, where the package's own is not to be loaded: from your own URL, or compiled already. */
   readonly wasm?: WasmSource | Promise<WasmSource> | undefined;
   /** Gives up loading the module. */

@@ -9,6 +9,7 @@ import { type Columns, itemsOf } from './engine/items.js';
 import { Keys } from './engine/keys.js';
 import { type Engine, instantiate } from './engine/module.js';
 import { Transport } from './engine/transport.js';
+import { Watch } from './engine/watch.js';
 import { ClosedError, ConfigurationError, KlstoreError } from './errors.js';
 import { NamePages } from './names.js';
 import type { BucketOptions, OpenOptions } from './options.js';
@@ -77,7 +78,7 @@ export class ListStore implements Store {
 
   async readPage(keyspace: string, key: string, options: PageOptions = {}): Promise<Page> {
     const checked = pageArguments(keyspace, key, options);
-    return this.#call(options.signal, (store) => store.readPage(...checked), (outcome, engine) => {
+    return this.#call(options, (store) => store.readPage(...checked), (outcome, engine) => {
       const { continuation, stats, ...columns } = outcome as Columns & Pick<Page, 'continuation' | 'stats'>;
       return { keyspace, key, items: itemsOf(columns, engine.memory), continuation, stats };
     });
@@ -108,7 +109,7 @@ export class ListStore implements Store {
           if (tail?.engine !== engine) tail = { engine, handle: translated(() => engine.store.tail(names, next)) };
           const { handle } = tail;
           if (slept > pause + LONG_PAUSE) handle.reload();
-          items = await this.#call(options.signal, () => handle.poll(), columnsToItems, engine);
+          items = await this.#call(options, () => handle.poll(), columnsToItems, engine);
         } catch (error) {
           if (!(error instanceof KlstoreError && error.retryable)) throw error;
           options.onError?.(error);
@@ -127,7 +128,7 @@ export class ListStore implements Store {
   keyspaces(options: NameOptions = {}): Names<KeyspacePage, KeyspaceInfo> {
     const read = async (continuation: string | undefined): Promise<KeyspacePage> => {
       const most = mostNames(options);
-      return this.#call(options.signal, (store) => store.keyspaces(most, continuation), (outcome) => {
+      return this.#call(options, (store) => store.keyspaces(most, continuation), (outcome) => {
         const page = outcome as KeyspacePage;
         return { ...page, keyspaces: page.keyspaces.map(keyspaceInfo) };
       });
@@ -139,7 +140,7 @@ export class ListStore implements Store {
     const read = async (continuation: string | undefined): Promise<KeyPage> => {
       const names = [text('keyspace', keyspace), optionalText('prefix', options.prefix) ?? ''];
       const most = mostNames(options);
-      return this.#call(options.signal, (store) => store.keys(names, most, continuation), (page) => page as KeyPage);
+      return this.#call(options, (store) => store.keys(names, most, continuation), (page) => page as KeyPage);
     };
     return new NamePages(options, read, (page) => page.keys);
   }
@@ -149,16 +150,16 @@ export class ListStore implements Store {
   async stat(keyspace: string, second?: string | CallOptions, third?: CallOptions): Promise<KeyspaceInfo | KeyInfo | null> {
     if (typeof second === 'string') {
       const names = listNames(keyspace, second);
-      return this.#call(third?.signal, (store) => store.stat(names), (info) => info as KeyInfo | null);
+      return this.#call(third, (store) => store.stat(names), (info) => info as KeyInfo | null);
     }
     const names = [text('keyspace', keyspace)];
-    return this.#call(second?.signal, (store) => store.stat(names), (info) => keyspaceInfo(info as KeyspaceInfo));
+    return this.#call(second, (store) => store.stat(names), (info) => keyspaceInfo(info as KeyspaceInfo));
   }
 
   async timeline(keyspace: string, key: string, options: TimelineOptions = {}): Promise<Timeline | null> {
     const names = listNames(keyspace, key);
     const [from, to] = [timestamp('from', options.from), timestamp('to', options.to)];
-    return this.#call(options.signal, (store) => store.timeline(names, from, to), (outcome) => {
+    return this.#call(options, (store) => store.timeline(names, from, to), (outcome) => {
       const found = outcome as (Omit<Timeline, 'keyspace' | 'key' | 'spans'> & { spans: BigUint64Array }) | null;
       return found && { keyspace, key, ...found, spans: spansOf(found.spans) };
     });
@@ -181,7 +182,7 @@ export class ListStore implements Store {
     options: ScanOptions,
     laterSize: number | undefined,
   ): AsyncIterableIterator<Page> {
-    const { order, startOffset, startTimestamp, startNonce, signal } = options;
+    const { order, startOffset, startTimestamp, startNonce, signal, label } = options;
     let remaining = count('maxItems', options.maxItems) ?? Infinity;
     // Aborted where the caller leaves the loop while a page is fetched ahead.
     const scan = new AbortController();
@@ -190,7 +191,7 @@ export class ListStore implements Store {
     signal?.addEventListener('abort', onAbort, { once: true });
     const read = (size: number | undefined, more: PageOptions) => {
       const maxItems = Number.isFinite(remaining) ? Math.min(size ?? 1_000, remaining) : size;
-      return this.readPage(keyspace, key, { order, signal: scan.signal, ...more, maxItems });
+      return this.readPage(keyspace, key, { order, signal: scan.signal, label, ...more, maxItems });
     };
     try {
       const start = { startOffset, startTimestamp, startNonce, continuation: options.continuation };
@@ -212,18 +213,20 @@ export class ListStore implements Store {
 
   /** Makes a call, and once more where what it failed for can be put right: keys that expired early, a wrong clock. */
   async #call<T>(
-    signal: AbortSignal | undefined,
+    options: CallOptions | undefined,
     start: (store: WasmStore) => WasmOperation,
     read: (outcome: unknown, engine: Engine) => T,
     on?: Engine,
   ): Promise<T> {
+    const signal = options?.signal;
+    const watch = new Watch(this.#options, optionalText('label', options?.label));
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
       const engine = on ?? (await this.#ready());
       // Meanwhile either may have happened, and nobody would tell the call.
       this.#closing.signal.throwIfAborted();
       signal?.throwIfAborted();
-      const call = new Call(engine, this.#means(), signal, ({ store }) => start(store), read);
+      const call = new Call(engine, this.#means(), watch, signal, ({ store }) => start(store), read);
       this.#calls.set(call as Call<unknown>, engine);
       try {
         return await call.outcome;

@@ -23,6 +23,8 @@ export interface Start {
 export interface CallOptions {
   /** Gives the call up: its requests are aborted, and it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Given back in the records of {@link CommonOptions.onRequest}: tells which requests were for what. */
+  readonly label?: string | undefined;
 }
 
 /** What {@link Store.readPage} takes. */

@@ -9,6 +9,7 @@ import type { Keys } from './keys.js';
 import type { Engine } from './module.js';
 import { checkedListing, checkedObject } from './source.js';
 import { CrossOriginAnswer, head, reasonOf, type Transport } from './transport.js';
+import type { Watch, Watched } from './watch.js';
 
 /** Pieces in which a body goes into the module: more than it wants is never copied whole. */
 const PIECE_BYTES = 2 ** 20;
@@ -35,6 +36,7 @@ export class Call<T> implements Host {
   keys: Credentials | undefined;
   readonly #engine: Engine;
   readonly #means: Means;
+  readonly #watch: Watch;
   readonly #read: (outcome: unknown, engine: Engine) => T;
   readonly #cancels = new Map<number, () => void>();
   readonly #detach: () => void;
@@ -47,12 +49,14 @@ export class Call<T> implements Host {
   constructor(
     engine: Engine,
     means: Means,
+    watch: Watch,
     signal: AbortSignal | undefined,
     start: (engine: Engine) => WasmOperation,
     read: (outcome: unknown, engine: Engine) => T,
   ) {
     this.#engine = engine;
     this.#means = means;
+    this.#watch = watch;
     this.#read = read;
     this.outcome = new Promise((resolve, reject) => ([this.#resolve, this.#reject] = [resolve, reject]));
     const onAbort = () => this.giveUp(signal?.reason);
@@ -77,16 +81,19 @@ export class Call<T> implements Host {
   }
 
   fetch(id: number, url: string, start: number | undefined, end: number | undefined, reload: boolean): void {
-    this.#work(id, async (signal) => {
+    const begin = () => this.#watch.fetch(url, start, end, reload);
+    this.#work(id, begin, async (signal, watched) => {
       const response = await this.#means.transport!.fetch({ url, start, end, reload, signal });
-      this.#answer((operation) => operation.respond(id, ...head(response, this.#engine.headerNames)));
-      await this.#body(id, response.body ?? new Uint8Array(await response.arrayBuffer()));
+      const [status, values] = head(response, this.#engine.headerNames);
+      if (watched) watched.status = status;
+      this.#answer((operation) => operation.respond(id, status, values));
+      await this.#body(id, response.body ?? new Uint8Array(await response.arrayBuffer()), watched);
       this.#answer((operation) => operation.complete(id, false));
     });
   }
 
   list(id: number, prefix: string, startAfter: string | undefined, maxKeys: number, delimiter: boolean): void {
-    this.#work(id, async (signal) => {
+    this.#work(id, () => this.#watch.list(prefix, startAfter), async (signal) => {
       const request = { prefix, startAfter, maxKeys, delimiter: delimiter ? ('/' as const) : undefined, signal };
       const { objects, prefixes, truncated } = checkedListing(await this.#means.source!.list(request));
       this.#answer((operation) => {
@@ -98,12 +105,12 @@ export class Call<T> implements Host {
   }
 
   get(id: number, key: string, start: number | undefined, end: number | undefined, reload: boolean): void {
-    this.#work(id, async (signal) => {
+    this.#work(id, () => this.#watch.get(key, start, end, reload), async (signal, watched) => {
       const range = start === undefined || end === undefined ? undefined : { start, end };
       const object = checkedObject(await this.#means.source!.get({ key, range, reload, signal }));
       if (!object) return this.#answer((operation) => operation.complete(id, true));
       this.#answer((operation) => operation.found(id, object.etag, object.size));
-      await this.#body(id, object.body);
+      await this.#body(id, object.body, watched);
       this.#answer((operation) => operation.complete(id, false));
     });
   }
@@ -136,12 +143,25 @@ export class Call<T> implements Host {
   }
 
   /** Does an errand that takes one of the places in flight. */
-  #work(id: number, errand: (signal: AbortSignal) => Promise<void>): void {
+  #work(
+    id: number,
+    begin: () => Watched | undefined,
+    errand: (signal: AbortSignal, watched: Watched | undefined) => Promise<void>,
+  ): void {
     const { signal } = this.#cancellable(id);
     const inTurn = async () => {
       await this.#means.gate.enter();
       try {
-        if (!signal.aborted) await errand(signal);
+        if (signal.aborted) return;
+        const watched = begin();
+        try {
+          await errand(signal, watched);
+          watched?.end(signal.aborted);
+        } catch (error) {
+          if (watched) watched.interrupted = reasonOf(error);
+          watched?.end(signal.aborted);
+          throw error;
+        }
       } finally {
         this.#means.gate.leave();
       }
@@ -173,8 +193,9 @@ export class Call<T> implements Host {
   }
 
   /** Hands a body over piece by piece, as far as it is wanted. */
-  async #body(id: number, body: Uint8Array | ReadableStream<Uint8Array>): Promise<void> {
+  async #body(id: number, body: Uint8Array | ReadableStream<Uint8Array>, watched: Watched | undefined): Promise<void> {
     const push = (chunk: Uint8Array) => {
+      if (watched) watched.bytes += chunk.length;
       for (let start = 0; start < chunk.length; start += PIECE_BYTES) {
         const piece = chunk.subarray(start, start + PIECE_BYTES);
         if (this.#answer((operation) => operation.chunk(id, piece)) ?? true) return true;
@@ -193,6 +214,7 @@ export class Call<T> implements Host {
         if (push(value)) break;
       }
     } catch (error) {
+      if (watched) watched.interrupted = reasonOf(error);
       this.#answer((operation) => operation.fail(id, true, reasonOf(error)));
       return;
     } finally {

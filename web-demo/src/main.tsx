@@ -1,0 +1,20 @@
+import { render } from 'preact';
+
+import { App } from './app';
+import { followLink, start } from './connect/session';
+import { onLink } from './permalink/navigation';
+import { applyPreferences } from './preferences/preferences';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/controls.css';
+import './styles/frame.css';
+import './styles/connect.css';
+import './styles/rows.css';
+import './styles/list.css';
+import './styles/item.css';
+import './styles/requests.css';
+
+applyPreferences();
+render(<App />, document.getElementById('app')!);
+onLink((link) => void followLink(link));
+void start();
