@@ -253,7 +253,7 @@ async fn show(
         ("out", format!("{} flights compared, all equal", count_text(checked.value))),
         ("pages", format!("{}, none with more than {most_lists} LIST + {most_gets} GETs", shown_pages.len())),
     ];
-    summary.extend(web_page.iter().map(|url| ("web page", format!("{url} was served"))));
+    summary.extend(web_page.iter().map(|url| ("web", format!("{url} was served"))));
     let json = json!({
         "keyspace": KEYSPACE,
         "rows": row_count,

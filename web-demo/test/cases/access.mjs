@@ -27,7 +27,7 @@ const VIEWS = {
   keys: async (page, { url }) => {
     await page.goto(linkOf(url, ['many']));
     await shows(page, 'keys-view');
-    await page.locator('[data-testid="key"][data-state="ready"]').first().waitFor();
+    await page.locator('[data-testid="key"][data-state="ready"]:visible').first().waitFor();
   },
   'no keys': async (page, { url }) => {
     await page.goto(linkOf(url, ['empty']));

@@ -93,7 +93,7 @@ export const cases = {
     await at(page, 'key-search').fill('nothing-begins-so');
     await shows(page, 'keys-view', 'empty');
     await at(page, 'key-search').fill('cellar-0003');
-    const row = page.locator('[data-testid="key"][data-key="cellar-0003"][data-state="ready"]');
+    const row = page.locator('[data-testid="key"][data-key="cellar-0003"][data-state="ready"]:visible');
     await row.waitFor();
     assert.equal((await row.getByTestId('key-items').innerText()).trim(), '1');
     assert.equal((await row.getByTestId('key-size').innerText()).trim(), '14 B');

@@ -10,11 +10,11 @@ export const cases = {
     const page = await visit(url);
     await shows(page, 'keys-view');
     assert.equal(await page.locator('h1').first().innerText(), 'flights');
-    await page.locator('[data-testid="key"][data-state="ready"]').first().waitFor();
+    await page.locator('[data-testid="key"][data-state="ready"]:visible').first().waitFor();
     await pictures('demo keys', page);
     await at(page, 'key-search').fill(busiest);
     await until(() => textOf(page, 'key-count'), (text) => text.startsWith('1 list'));
-    await page.locator(`[data-testid="key"][data-key="${busiest}"]`).getByRole('link').click();
+    await page.locator(`[data-testid="key"][data-key="${busiest}"]:visible`).getByRole('link').click();
     await shows(page, 'list-view');
     const rows = await loadedRows(page);
     checkSequence(rows, 'backwards');
@@ -56,9 +56,9 @@ export const cases = {
     const { endpoint } = await demo();
     const bucket = `${endpoint}/demo`;
     assert.equal((await fetch(`${bucket}?list-type=2&max-keys=1`)).status, 200);
-    for (const method of ['PUT', 'DELETE', 'POST']) {
+    for (const method of ['PUT', 'DELETE']) {
       const answer = await fetch(`${bucket}/flights/keyspace.json`, { method, body: method === 'DELETE' ? undefined : '{}' });
-      assert.ok(answer.status === 403 || answer.status === 405, `${method}: ${answer.status}`);
+      assert.equal(answer.status, 403, method);
     }
     assert.equal((await fetch(endpoint)).status, 403, 'nor see what buckets there are');
   },

@@ -63,9 +63,9 @@ export const cases = {
     const { front } = await t.lists();
     await at(page, 'find-input').fill('never there');
     await until(() => at(page, 'find-summary').innerText(), (text) => text.startsWith('0 matches'));
-    front.fault = ({ query }) => (query.has('list-type') ? undefined : new Promise((resolve) => setTimeout(resolve, 2_000)));
+    front.fault = () => new Promise((resolve) => setTimeout(resolve, 3_000));
     await at(page, 'scan-limit').selectOption('1000000');
-    await at(page, 'scan-forwards').click();
+    await at(page, 'scan-backwards').click();
     await at(page, 'scan-cancel').click();
     await shows(page, 'find-bar', 'cancelled');
     front.reset();
@@ -75,6 +75,10 @@ export const cases = {
     const page = await kitchenAt(t, { order: 'forwards', item: '12' });
     await shows(page, 'item-panel');
     const line = (pointer) => page.locator(`[data-testid=json-line][data-pointer="${pointer}"]`);
+    for (const pointer of ['/sensor', '/sensor/battery']) {
+      const toggle = line(pointer).getByTestId('json-toggle');
+      if ((await toggle.getAttribute('aria-expanded')) === 'false') await toggle.click();
+    }
     await line('/sensor/battery/percent').waitFor();
     await line('/celsius').getByTestId('promote').click();
     await line('/sensor/battery/percent').getByTestId('promote').click();

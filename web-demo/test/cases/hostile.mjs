@@ -27,7 +27,7 @@ export const cases = {
     await at(page, 'keyspaces').getByRole('link', { name: HOSTILE_NAME }).click();
     await shows(page, 'keys-view');
     await checkHarmless(page);
-    await page.locator('[data-testid="key"][data-state="ready"]').getByRole('link', { name: HOSTILE_NAME }).click();
+    await page.locator('[data-testid="key"][data-state="ready"]:visible').getByRole('link', { name: HOSTILE_NAME }).click();
     await shows(page, 'list-view');
     await loadedRows(page);
     await checkHarmless(page);

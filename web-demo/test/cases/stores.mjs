@@ -27,7 +27,7 @@ export const cases = {
       await at(page, 'connect-submit').click();
       await shows(page, 'keyspaces-view');
       await at(page, 'keyspaces').getByRole('link', { name: KEYSPACE, exact: true }).click();
-      await page.locator('[data-testid="key"][data-key="kitchen"][data-state="ready"]').getByRole('link').click();
+      await page.locator('[data-testid="key"][data-key="kitchen"][data-state="ready"]:visible').getByRole('link').click();
       await shows(page, 'list-view');
       await until(() => page.locator('[data-offset="299"]:visible').count(), (count) => count > 0);
       await picture('versitygw list', page);

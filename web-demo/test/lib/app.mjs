@@ -68,6 +68,7 @@ export async function keptBy(page) {
 export async function rowsOf(page) {
   return page.evaluate(() => {
     const scroller = document.querySelector('[data-testid=rows]');
+    if (!scroller) return [];
     const { top: frame, bottom } = scroller.getBoundingClientRect();
     const begin = frame + scroller.querySelector('[role=row]').getBoundingClientRect().height;
     const found = [];

@@ -1,5 +1,6 @@
 // versitygw over a temporary folder: another S3 server, with CORS rules that belong to a bucket as they do on AWS.
 
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -89,7 +90,8 @@ class Versitygw {
 
   async #put(query, body) {
     const url = `${this.endpoint}/${this.bucket}${query}`;
-    const answer = await this.#client.fetch(url, { method: 'PUT', body });
+    const digest = createHash('md5').update(body ?? '').digest('base64');
+    const answer = await this.#client.fetch(url, { method: 'PUT', body, headers: { 'content-md5': digest } });
     if (!answer.ok) throw new Error(`PUT ${url}: ${answer.status} ${await answer.text()}`);
   }
 }

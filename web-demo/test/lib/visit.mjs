@@ -39,8 +39,9 @@ export class Visits {
       dialog.dismiss();
     });
     page.on('console', (message) => {
-      // Chromium itself reports failed requests: those are the case's own business.
-      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) seen.errors.push(message.text());
+      // Chromium itself tells of requests that fail: those are the case's own business.
+      const isOfRequest = /^Failed to load resource|blocked by CORS policy/.test(message.text());
+      if (message.type() === 'error' && !isOfRequest) seen.errors.push(message.text());
     });
     await page.exposeBinding('noteBreach', (_, breach) => seen.breaches.push(breach));
     await page.addInitScript(watch);
@@ -64,11 +65,11 @@ export class Visits {
     await this.picture(`${name} light`, page);
     await page.emulateMedia({ colorScheme: 'dark' });
     await this.picture(`${name} dark`, page);
+    await page.emulateMedia({ colorScheme: 'light' });
     const before = page.viewportSize();
     await page.setViewportSize(PHONE);
     await this.picture(`${name} phone`, page);
     await page.setViewportSize(before);
-    await page.emulateMedia({ colorScheme: 'light' });
   };
 
   check() {
