@@ -140,7 +140,7 @@ export class ListController implements RowSource {
     });
   }
 
-  seen(first: number, end: number): void {
+  seen(first: number, end: number, laidOut: { readonly first: number; readonly end: number }): void {
     if (end <= first) {
       this.seenOffsets.value = null;
       return;
@@ -152,7 +152,8 @@ export class ListController implements RowSource {
     if (this.only.peek()) return;
     const towards: Order = seen.first >= this.#lastFirst ? 'forwards' : 'backwards';
     this.#lastFirst = seen.first;
-    this.model.want(seen.first, seen.last, towards);
+    const [begin, last] = [this.offsetOf(laidOut.first), this.offsetOf(laidOut.end - 1)];
+    this.model.want(begin < last ? begin : last, begin < last ? last : begin, towards);
   }
 
   rested(): void {

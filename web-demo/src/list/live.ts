@@ -3,7 +3,7 @@
 import { batch, effect, signal } from '@preact/signals';
 import { type Item } from 'klstore';
 
-import { actions, begin } from '../requests/log';
+import { actions, begin, isFailure } from '../requests/log';
 import type { ListModel } from './model';
 
 export type LiveState = 'off' | 'live' | 'paused';
@@ -53,7 +53,7 @@ export class Live {
     const label = begin('Follow');
     const unwatch = effect(() => {
       const last = actions.value.find((action) => action.label === label)?.requests.at(-1);
-      if (last?.outcome === 'answered' && last.status !== null && last.status < 400) this.trouble.value = undefined;
+      if (last?.outcome === 'answered' && !isFailure(last)) this.trouble.value = undefined;
     });
     abort.signal.addEventListener('abort', unwatch, { once: true });
     const { signal: closed, store, keyspace, key, known } = this.#model;

@@ -114,6 +114,8 @@ export class ListModel {
 
   async #refresh(label: string): Promise<void> {
     const info = await this.#store.stat(this.keyspace, this.key, { signal: this.signal, label });
+    // Rows end where the list was known to end, unless newer items wait to be shown.
+    const isWaiting = this.isSettled.value && this.shown.value.next < this.known.value.next;
     batch(() => {
       this.info.value = info;
       this.isSettled.value = true;
@@ -124,7 +126,7 @@ export class ListModel {
       const { firstOffset, nextOffset } = info;
       this.#trimmed(firstOffset);
       this.grew(nextOffset);
-      if (this.shown.value.next === this.known.value.next || this.status.value !== 'ready') this.showAll();
+      if (!isWaiting) this.showAll();
       this.status.value = rowCount(this.shown.value) === 0 ? 'empty' : 'ready';
     });
   }
@@ -240,6 +242,8 @@ export class ListModel {
         // Another item than the one asked for: the list has been trimmed meanwhile.
         if (page.items[0]?.offset !== missing.offset) {
           await this.refresh();
+          const still = this.chunks.missing(chunk, this.shown.value.first, this.shown.value.next);
+          if (still?.offset === missing.offset) throw new Error(`the item at offset ${missing.offset} is missing from the list`);
           break;
         }
       }

@@ -53,17 +53,18 @@ export function fillRow(row: HTMLElement, content: RowContent): void {
   const cells = cellsOf.get(row);
   if (!cells) return;
   const { offset, state, columns, zone, query } = content;
-  row.dataset.offset = String(offset);
+  const name = String(offset);
+  if (row.dataset.offset !== name) row.dataset.offset = name;
   row.classList.toggle('is-open', content.isOpen);
   row.classList.toggle('is-match', content.isMatch);
-  setText(cells.offset, String(offset));
+  setText(cells.offset, name);
   if (state === 'loading' || state instanceof Error) {
-    row.dataset.state = state === 'loading' ? 'loading' : 'error';
+    setState(row, state === 'loading' ? 'loading' : 'error');
     for (const cell of [cells.time, cells.nonce, ...cells.fields]) setText(cell, '');
     setText(cells.value, state === 'loading' ? '' : 'could not be read');
     return;
   }
-  row.dataset.state = 'ready';
+  setState(row, 'ready');
   setText(cells.time, formatTime(state.timestamp, zone));
   setText(cells.nonce, state.nonce === null ? '' : String(state.nonce));
   if (columns.length > 0) {
@@ -79,6 +80,11 @@ export function fillRow(row: HTMLElement, content: RowContent): void {
   const marks = marksIn(preview, query);
   if (marks.length === 0) setText(cells.value, preview);
   else cells.value.replaceChildren(...marked(preview, marks));
+}
+
+/** Only where it changes: each change of an attribute costs a look at the styles. */
+function setState(row: HTMLElement, state: string): void {
+  if (row.dataset.state !== state) row.dataset.state = state;
 }
 
 function setText(cell: HTMLElement, text: string): void {

@@ -19,8 +19,8 @@ export function RowsView({ list }: { readonly list: ListController }) {
   const nonces = list.model.info.value?.nextNonce ?? 0n;
   useEffect(() => {
     const { style } = scroller.current!;
-    style.setProperty('--offset-width', `${Math.max(7, String(known.next).length + 1)}ch`);
-    style.setProperty('--nonce-width', nonces === 0n ? '0px' : `${Math.min(22, Math.max(6, String(nonces).length + 1))}ch`);
+    style.setProperty('--offset-width', `calc(${Math.max(7, String(known.next).length)}ch + 18px)`);
+    style.setProperty('--nonce-width', nonces === 0n ? '0px' : `calc(${Math.min(22, Math.max(6, String(nonces).length))}ch + 18px)`);
     style.setProperty('--field-columns', columns.length === 0 ? '' : columns.map(() => 'minmax(6rem, 10rem)').join(' '));
     style.setProperty('--fields-width', `${columns.length * 6}rem`);
   }, [known.next, nonces, columns]);

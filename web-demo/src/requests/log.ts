@@ -85,11 +85,17 @@ function update(label: string | undefined, change: (action: Action) => Action): 
   if (at >= 0) actions.value = actions.value.with(at, change(actions.value[at]!));
 }
 
-export function added(sum: Totals, { kind, bytes, outcome, status }: RequestRecord): Totals {
+/** Whether it went wrong. An object that is not there (yet) is an answer: the next commit, say. */
+export function isFailure({ outcome, status }: RequestRecord): boolean {
+  return outcome === 'failed' || (status !== null && status >= 400 && status !== 404);
+}
+
+export function added(sum: Totals, request: RequestRecord): Totals {
+  const { kind, bytes } = request;
   return {
     lists: sum.lists + (kind === 'LIST' ? 1 : 0),
     gets: sum.gets + (kind === 'GET' ? 1 : 0),
     bytes: sum.bytes + bytes,
-    failures: sum.failures + (outcome === 'failed' || (status ?? 0) >= 400 ? 1 : 0),
+    failures: sum.failures + (isFailure(request) ? 1 : 0),
   };
 }

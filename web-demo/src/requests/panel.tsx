@@ -7,7 +7,7 @@ import type { RequestPurpose, RequestRecord } from 'klstore';
 import { formatBytes, formatCount, formatDuration } from '../preferences/format';
 import { Icon } from '../ui/icon';
 import { costOf, formatDollars, PRICES } from './cost';
-import { type Action, actions, clear, memoryHits, totalCost, totals } from './log';
+import { type Action, actions, clear, isFailure, memoryHits, totalCost, totals } from './log';
 
 export const isPanelOpen = signal(false);
 
@@ -118,6 +118,11 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
       </button>
       {isOpen && action.requests.length > 0 && (
         <table class="requests-table">
+          <colgroup>
+            {['kind', 'purpose', 'name', 'status', 'bytes', 'time', 'cache', 'cost'].map((name) => (
+              <col key={name} class={`col-${name}`} />
+            ))}
+          </colgroup>
           <thead class="unseen">
             <tr>
               <th scope="col">Request</th>
@@ -143,7 +148,7 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
 
 function RequestRow({ request }: { readonly request: RequestRecord }) {
   const { kind, purpose, name, range, status, bytes, duration, attempt, outcome, error, reload } = request;
-  const isBad = outcome === 'failed' || (status ?? 0) >= 400;
+  const isBad = isFailure(request);
   const cost = costOf({ lists: kind === 'LIST' ? 1 : 0, gets: kind === 'GET' ? 1 : 0, bytes });
   return (
     <tr data-testid="request" data-kind={kind} data-purpose={purpose} data-outcome={outcome}>

@@ -20,8 +20,8 @@ export interface RowSource {
   create(): HTMLElement;
   /** Fills it. */
   render(row: number, element: HTMLElement): void;
-  /** What may stand in the rows that are seen has changed. */
-  seen(first: number, end: number): void;
+  /** Other rows are seen; and so many are laid out. */
+  seen(first: number, end: number, laidOut: { readonly first: number; readonly end: number }): void;
   /** Nobody scrolls any more. */
   rested(): void;
   /** A row is the active one: by a click or by the keys. */
@@ -216,7 +216,7 @@ export class RowGrid {
     const key = `${seen.first} ${seen.end}`;
     if (key === this.#seen) return;
     this.#seen = key;
-    this.#source.seen(seen.first, seen.end);
+    this.#source.seen(seen.first, seen.end, { first, end });
   }
 
   #renderIfShown(row: number): void {
@@ -226,10 +226,13 @@ export class RowGrid {
 
   #render(row: number, element: HTMLElement): void {
     const isActive = row === this.#active;
-    element.id = `${this.#id}-${row}`;
-    element.dataset.row = String(row);
-    element.setAttribute('aria-rowindex', String(row + 2));
-    element.setAttribute('aria-selected', String(isActive));
+    const name = String(row);
+    if (element.dataset.row !== name) {
+      element.id = `${this.#id}-${row}`;
+      element.dataset.row = name;
+      element.setAttribute('aria-rowindex', String(row + 2));
+    }
+    if ((element.ariaSelected === 'true') !== isActive || element.ariaSelected === null) element.ariaSelected = String(isActive);
     if (isActive) this.#scroller.setAttribute('aria-activedescendant', element.id);
     this.#source.render(row, element);
   }

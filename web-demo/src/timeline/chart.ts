@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
 import type { Zone } from '../preferences/format';
-import { type Bars, barsOf, type Window } from './histogram';
+import { type Bars, barsOf, tickText, type Window } from './histogram';
 import type { TimelineSpan } from 'klstore';
 
 export interface ChartEvents {
@@ -85,7 +85,7 @@ export class Chart {
     const isShown = plot !== undefined && times !== undefined && times[1] >= from && times[0] <= to;
     this.#mark.hidden = !isShown;
     if (!isShown) return;
-    const width = plot.over.clientWidth;
+    const width = this.#width;
     const left = ((Math.max(times[0], from) - from) / (to - from)) * width;
     const right = ((Math.min(times[1], to) - from) / (to - from)) * width;
     // Never narrower than one sees.
@@ -122,7 +122,19 @@ export class Chart {
         y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.05 : 1] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, gap: 4 },
+        {
+          ...axis,
+          grid: { show: false },
+          size: 22,
+          gap: 4,
+          space: 90,
+          values: (plot, splits, _axis, _space, step) =>
+            // One that would be cut off is left out.
+            splits.map((time) => {
+              const left = plot.valToPos(time, 'x');
+              return left < 20 || left > this.#width - 20 ? '' : tickText(time, step, this.#zone);
+            }),
+        },
         { show: false, grid: { stroke: rule, width: 1 } },
       ],
       series: [

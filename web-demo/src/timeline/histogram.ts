@@ -2,6 +2,8 @@
 
 import type { TimelineSpan } from 'klstore';
 
+import { formatTime, type Zone } from '../preferences/format';
+
 export interface Bars {
   /** Begin of each bar, in milliseconds; all are as wide. */
   readonly starts: Float64Array;
@@ -55,6 +57,22 @@ export function barsOf(spans: readonly TimelineSpan[], { from, to }: Window, cou
 
 function barAt(time: number, from: number, width: number, count: number): number {
   return Math.min(count - 1, Math.max(0, Math.floor((time - from) / width)));
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+const DAY = 86_400_000;
+
+/** What an axis writes at a time, where the next is a step further. */
+export function tickText(time: number, step: number, zone: Zone): string {
+  const written = formatTime(BigInt(Math.round(time)), zone);
+  const [, year = '', month = '', day = '', clock = ''] = /^(\d+)-(\d\d)-(\d\d) (\S+)$/.exec(written) ?? [];
+  const name = MONTHS[Number(month) - 1];
+  if (!name) return '';
+  if (step >= 360 * DAY) return year;
+  if (step >= 28 * DAY) return month === '01' ? year : name;
+  if (step >= DAY || clock.startsWith('00:00:00')) return `${name} ${Number(day)}`;
+  if (step >= 60_000) return clock.slice(0, 5);
+  return step >= 1_000 ? clock.slice(0, 8) : clock;
 }
 
 /** Where offsets lie in time, by the spans: a guess within a span, for marking a view. */

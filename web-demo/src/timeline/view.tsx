@@ -1,6 +1,6 @@
 /** The whole list in time, drawn from its index alone: jump by a click, zoom by a brush, or by keys. */
 
-import { useSignal } from '@preact/signals';
+import { effect, useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Timeline } from 'klstore';
@@ -96,12 +96,23 @@ export function TimelineView({ list, focusRef }: Props) {
     if (timeline && shown) chart.current?.show(timeline.spans, shown, zone.value);
   }, [timeline, zone.value, theme.value, shown?.from, shown?.to]);
 
-  const seen = list.seenOffsets.value;
+  // Follows the rows while they scroll, without rendering anything.
   useEffect(() => {
-    if (!timeline || !seen) return;
-    const [from, to] = [timeOfOffset(seen.first, timeline.spans), timeOfOffset(seen.last, timeline.spans)];
-    chart.current?.mark(from === undefined || to === undefined ? undefined : [Math.min(from, to), Math.max(from, to)]);
-  }, [timeline, seen?.first, seen?.last, shown?.from, shown?.to]);
+    let frame = 0;
+    const stop = effect(() => {
+      const seen = list.seenOffsets.value;
+      void model.version.value;
+      if (!timeline) return;
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        chart.current?.mark(seen ? timesOf(list, timeline) : undefined);
+      });
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(frame);
+    };
+  }, [timeline, shown?.from, shown?.to]);
 
   const onKey = (event: KeyboardEvent) => {
     const bars = chart.current?.bars;
@@ -198,6 +209,23 @@ export function TimelineView({ list, focusRef }: Props) {
       </div>
     </section>
   );
+}
+
+/** When the rows that are seen were written: by their items where those are there, by the index until then. */
+function timesOf(list: ListController, { spans }: Timeline): [number, number] | undefined {
+  const seen = list.seenOffsets.peek();
+  if (!seen) return undefined;
+  const { first, last } = seen;
+  const times: number[] = [];
+  for (let offset = first; offset <= last; offset++) {
+    const item = list.model.chunks.item(offset);
+    if (item) times.push(Number(item.timestamp));
+  }
+  if (times.length === 0) {
+    const guesses = [timeOfOffset(first, spans), timeOfOffset(last, spans)];
+    times.push(...guesses.filter((guess) => guess !== undefined));
+  }
+  return times.length === 0 ? undefined : [Math.min(...times), Math.max(...times)];
 }
 
 function shortTime(time: number): string {

@@ -35,7 +35,7 @@ export function CopyButton({ label, text, testid, icon = 'copy' }: Props) {
       <span class="swap">
         <span class={state === 'idle' ? '' : 'is-away'}>{label}</span>
         <span class={state === 'idle' ? 'is-away' : ''} aria-hidden={state === 'idle'}>
-          {state === 'failed' ? 'Not allowed' : 'Copied'}
+          {state === 'failed' ? 'Failed' : 'Copied'}
         </span>
       </span>
     </button>
