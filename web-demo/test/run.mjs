@@ -12,7 +12,7 @@ import { Tally } from '../../reader/npm/test/lib/checks.mjs';
 import { beginOutput } from './lib/pictures.mjs';
 import { startStage } from './lib/stage.mjs';
 
-const PARTS = ['demo', 'browse', 'list', 'giant', 'find', 'requests', 'links', 'hostile', 'faults', 'stores', 'access', 'budget'];
+const PARTS = ['demo', 'browse', 'list', 'timeline', 'giant', 'find', 'requests', 'links', 'hostile', 'faults', 'stores', 'access', 'budget'];
 
 const isLong = process.argv.includes('--long');
 const given = process.argv.slice(2).filter((each) => !each.startsWith('--'));
