@@ -99,7 +99,7 @@ export function KeysView({ session, keyspace, search }: Props) {
             <div class="cell cell-name" role="columnheader">Key</div>
             <div class="cell cell-items" role="columnheader">Items</div>
             <div class="cell cell-size" role="columnheader">Size</div>
-            <div class="cell cell-age" role="columnheader">Newest item</div>
+            <div class="cell cell-age" role="columnheader">Newest<span class="wide-only">&nbsp;item</span></div>
           </div>
           <div ref={body} class="grid-body" role="rowgroup" />
         </div>

@@ -78,36 +78,38 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
         </div>
       )}
       {listed && !isEmpty && (
-        <table class="table" data-testid="keyspaces">
-          <thead>
-            <tr>
-              <th scope="col">Keyspace</th>
-              <th scope="col" class="is-number">Created, {zoneName(zone.value)}</th>
-              <th scope="col" class="is-number">Format</th>
-            </tr>
-          </thead>
-          <tbody>
-            {listed.keyspaces.map(({ keyspace, created, formatVersion }) => (
-              <tr key={keyspace} data-testid="keyspace" data-keyspace={keyspace}>
-                <td>
-                  <a class="row-link" href={hrefOf({ view: 'keys', keyspace, search: '' })}>
-                    {keyspace}
-                  </a>
-                </td>
-                <td class="is-number">{Number.isNaN(created.getTime()) ? '' : formatMinute(BigInt(created.getTime()), zone.value)}</td>
-                <td class="is-number">{formatVersion}</td>
+        <div class="panel table-panel">
+          <table class="table" data-testid="keyspaces">
+            <thead>
+              <tr>
+                <th scope="col">Keyspace</th>
+                <th scope="col" class="is-number">Created, {zoneName(zone.value)}</th>
+                <th scope="col" class="is-number">Format</th>
               </tr>
-            ))}
-            {listed.unreadable.map(({ keyspace, message }) => (
-              <tr key={keyspace} data-testid="unreadable-keyspace">
-                <td>{keyspace}</td>
-                <td colSpan={2} class="is-problem">
-                  <Icon name="warning" /> {message}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {listed.keyspaces.map(({ keyspace, created, formatVersion }) => (
+                <tr key={keyspace} data-testid="keyspace" data-keyspace={keyspace}>
+                  <td>
+                    <a class="row-link" href={hrefOf({ view: 'keys', keyspace, search: '' })}>
+                      {keyspace}
+                    </a>
+                  </td>
+                  <td class="is-number">{Number.isNaN(created.getTime()) ? '' : formatMinute(BigInt(created.getTime()), zone.value)}</td>
+                  <td class="is-number">{formatVersion}</td>
+                </tr>
+              ))}
+              {listed.unreadable.map(({ keyspace, message }) => (
+                <tr key={keyspace} data-testid="unreadable-keyspace">
+                  <td>{keyspace}</td>
+                  <td colSpan={2} class="is-problem">
+                    <Icon name="warning" /> {message}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
       {error !== undefined && <Failure error={error} retry={() => void more(listed ?? NOTHING, listed?.continuation ?? undefined)} />}
       {listed && listed.continuation !== null && error === undefined && (

@@ -109,6 +109,11 @@ export function ConnectForm({ draft, signed, next }: Props) {
         <p class="lead">
           This page reads klstore lists straight from a bucket. There is no server between: what you type stays in this tab.
         </p>
+        <ul class="points">
+          <li>Requests go from here to the bucket, as plain GETs. Nothing is ever written.</li>
+          <li>A page takes two to five of them, however long its list is. You see each, and its price.</li>
+          <li>Every view is a link. None holds a key.</li>
+        </ul>
         {home.value && (
           <button type="button" class="button" data-testid="open-home" onClick={() => void openWithoutKeys(home.value!.connection)}>
             {home.value.title ?? `Open ${home.value.connection.bucket}`}

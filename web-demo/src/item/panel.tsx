@@ -133,8 +133,8 @@ function ItemContent({ list, item }: { readonly list: ListController; readonly i
           ))}
         </div>
         <span class="toolbar-gap" />
-        <CopyButton label="Copy" testid="copy-value" text={() => copied(item, tab, parsed)} />
-        <CopyButton label="Link" icon="link" testid="copy-item-link" text={() => (flush(), location.href)} />
+        <CopyButton label="Copy" title="Copy the value" testid="copy-value" text={() => copied(item, tab, parsed)} />
+        <CopyButton label="Link" title="Copy a link to this item" icon="link" testid="copy-item-link" text={() => (flush(), location.href)} />
       </div>
       <div class="item-value" id="item-value" role="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0} data-testid="item-value" data-tab={tab}>
         {tab === 'json' && (isJson ? <JsonTree list={list} value={parsed.value} /> : <p class="is-dim item-note">{parsed.problem}</p>)}

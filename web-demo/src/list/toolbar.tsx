@@ -27,24 +27,26 @@ export function Toolbar({ list, jumpRef, isFinding, onFind, onExport }: Props) {
       <Jump list={list} inputRef={jumpRef} />
       <div class="segments" role="group" aria-label="Order">
         <button type="button" class={`segment${order === 'backwards' ? ' is-on' : ''}`} aria-pressed={order === 'backwards'} data-testid="order-backwards" onClick={() => list.setOrder('backwards')}>
-          Newest first
+          Newest<span class="wide-only">&nbsp;first</span>
         </button>
         <button type="button" class={`segment${order === 'forwards' ? ' is-on' : ''}`} aria-pressed={order === 'forwards'} data-testid="order-forwards" onClick={() => list.setOrder('forwards')}>
-          Oldest first
+          Oldest<span class="wide-only">&nbsp;first</span>
         </button>
       </div>
       <LiveButtons list={list} />
       <span class="toolbar-gap" />
-      <button type="button" class={`button is-small${isFinding ? ' is-on' : ''}`} aria-pressed={isFinding} data-testid="find-toggle" onClick={onFind}>
+      <button type="button" class={`button is-small${isFinding ? ' is-on' : ''}`} aria-pressed={isFinding} aria-label="Find" data-testid="find-toggle" onClick={onFind}>
         <Icon name="search" />
         <span class="wide-only">Find</span>
       </button>
-      <button type="button" class="button is-small" data-testid="export-open" onClick={onExport}>
+      <button type="button" class="button is-small" aria-label="Export" data-testid="export-open" onClick={onExport}>
         <Icon name="download" />
         <span class="wide-only">Export</span>
       </button>
       <CopyButton
         label="Link"
+        title="Copy a link to this view"
+        isCompact
         icon="link"
         testid="copy-link"
         text={() => {

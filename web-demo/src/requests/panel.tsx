@@ -6,6 +6,7 @@ import type { RequestPurpose, RequestRecord } from 'klstore';
 
 import { formatBytes, formatCount, formatDuration } from '../preferences/format';
 import { Icon } from '../ui/icon';
+import { cachedOf, seenVersion } from './cached';
 import { costOf, formatDollars, PRICES } from './cost';
 import { type Action, actions, clear, isFailure, memoryHits, totalCost, totals } from './log';
 
@@ -55,9 +56,9 @@ export function RequestPanel() {
         <dl class="requests-sums">
           <Sum name="LIST" value={formatCount(sum.lists)} testid="sum-lists" />
           <Sum name="GET" value={formatCount(sum.gets)} testid="sum-gets" />
-          <Sum name="From memory" value={formatCount(memoryHits.value)} testid="sum-memory" />
+          <Sum name="Memory" value={formatCount(memoryHits.value)} testid="sum-memory" />
           <Sum name="Received" value={formatBytes(sum.bytes)} testid="sum-bytes" />
-          <Sum name="Cost at most" value={formatDollars(totalCost.value)} testid="sum-cost" />
+          <Sum name="Cost ≤" value={formatDollars(totalCost.value)} testid="sum-cost" />
         </dl>
         <span class="toolbar-gap" />
         <button type="button" class="button is-small" data-testid="requests-clear" onClick={clear}>
@@ -75,8 +76,9 @@ export function RequestPanel() {
         )}
         <p class="requests-note">
           Prices: {PRICES.name}, {PRICES.date}: LIST ${PRICES.listPerThousand} and GET ${PRICES.getPerThousand} a thousand, traffic to the
-          internet ${PRICES.trafficPerGigabyte} a GB. S3 does not tell a page what the browser's cache answered, so whatever
-          may be from there is counted as paid for.
+          internet ${PRICES.trafficPerGigabyte} a GB. “Memory” is
+          what the reader still had: no request at all. What the browser's own cache answered only a store with
+          Timing-Allow-Origin tells a page; whatever may be from there is counted as paid for.
         </p>
       </div>
     </section>
@@ -123,16 +125,16 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
               <col key={name} class={`col-${name}`} />
             ))}
           </colgroup>
-          <thead class="unseen">
+          <thead>
             <tr>
-              <th scope="col">Request</th>
+              <th scope="col">Kind</th>
               <th scope="col">What for</th>
               <th scope="col">Object</th>
               <th scope="col">Status</th>
-              <th scope="col">Bytes</th>
-              <th scope="col">Time</th>
-              <th scope="col">Cache</th>
-              <th scope="col">Cost</th>
+              <th scope="col" class="is-number">Bytes</th>
+              <th scope="col" class="is-number">Time</th>
+              <th scope="col" class="is-number">Cached</th>
+              <th scope="col" class="is-number">Cost</th>
             </tr>
           </thead>
           <tbody>
@@ -147,8 +149,10 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
 }
 
 function RequestRow({ request }: { readonly request: RequestRecord }) {
-  const { kind, purpose, name, range, status, bytes, duration, attempt, outcome, error, reload } = request;
+  void seenVersion.value;
+  const { kind, purpose, name, range, status, bytes, duration, attempt, outcome, error } = request;
   const isBad = isFailure(request);
+  const [path, last] = shortened(name);
   const cost = costOf({ lists: kind === 'LIST' ? 1 : 0, gets: kind === 'GET' ? 1 : 0, bytes });
   return (
     <tr data-testid="request" data-kind={kind} data-purpose={purpose} data-outcome={outcome}>
@@ -157,22 +161,33 @@ function RequestRow({ request }: { readonly request: RequestRecord }) {
         {PURPOSES[purpose]}
         {attempt > 1 && <span class="is-dim"> · attempt {attempt}</span>}
       </td>
-      <td class="request-name" title={name}>
-        <bdi>{name === '' ? '/' : name}</bdi>
-        {range && (
-          <span class="is-dim">
-            {' '}
-            {range.start}–{range.end - 1}
-          </span>
-        )}
+      <td title={name}>
+        <span class="request-name">
+          <span class="request-path">{path}</span>
+          <span>{last}</span>
+          {range && (
+            <span class="request-range">
+              bytes {range.start}–{range.end - 1}
+            </span>
+          )}
+        </span>
       </td>
       <td class={isBad ? 'is-problem' : ''} title={error ?? ''}>
         {outcome === 'aborted' ? 'given up' : outcome === 'failed' ? (status ?? 'no answer') : (status ?? 'ok')}
       </td>
       <td class="is-number">{formatBytes(bytes)}</td>
       <td class="is-number">{formatDuration(duration)}</td>
-      <td class="request-cache">{reload ? 'past it' : 'may be'}</td>
+      <td class="request-cache" data-testid="request-cached">{cachedOf(request)}</td>
       <td class="is-number">{formatDollars(cost)}</td>
     </tr>
   );
+}
+
+/** The end of a name says which object it is: it stays, and the middle of a long id goes. */
+function shortened(name: string): readonly [string, string] {
+  const parts = name.split('/');
+  const file = parts.pop() ?? '';
+  const folder = parts.length > 3 ? `${parts.pop()}/` : '';
+  const id = file.length > 24 ? `${file.slice(0, 4)}…${file.slice(-12)}` : file;
+  return [parts.length > 0 ? `${parts.join('/')}/` : '', `${folder}${id}`];
 }

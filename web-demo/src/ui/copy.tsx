@@ -10,9 +10,13 @@ interface Props {
   readonly text: () => string;
   readonly testid: string;
   readonly icon?: 'copy' | 'link';
+  /** What is copied, where the label is too short to say it. */
+  readonly title?: string;
+  /** Without its label where there is little room. */
+  readonly isCompact?: boolean;
 }
 
-export function CopyButton({ label, text, testid, icon = 'copy' }: Props) {
+export function CopyButton({ label, text, testid, icon = 'copy', title, isCompact = false }: Props) {
   const [state, setState] = useState<'idle' | 'done' | 'failed'>('idle');
   useEffect(() => {
     if (state === 'idle') return undefined;
@@ -30,14 +34,9 @@ export function CopyButton({ label, text, testid, icon = 'copy' }: Props) {
     }
   };
   return (
-    <button type="button" class="button is-small" data-testid={testid} data-state={state} onClick={() => void copy()}>
-      <Icon name={icon} />
-      <span class="swap">
-        <span class={state === 'idle' ? '' : 'is-away'}>{label}</span>
-        <span class={state === 'idle' ? 'is-away' : ''} aria-hidden={state === 'idle'}>
-          {state === 'failed' ? 'Failed' : 'Copied'}
-        </span>
-      </span>
+    <button type="button" class="button is-small" aria-label={title} title={title} data-testid={testid} data-state={state} onClick={() => void copy()}>
+      <Icon name={state === 'done' ? 'check' : state === 'failed' ? 'warning' : icon} />
+      <span class={isCompact ? 'wide-only' : ''}>{label}</span>
     </button>
   );
 }

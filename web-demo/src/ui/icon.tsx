@@ -4,6 +4,7 @@ const PATHS = {
   arrowDown: 'M8 3v10m0 0 4-4m-4 4-4-4',
   arrowUp: 'M8 13V3m0 0 4 4M8 3 4 7',
   chart: 'M2.5 13.5h11M4 11V8m3 3V4m3 7V6m3 5V9',
+  check: 'm3 8.5 3.2 3L13 4.5',
   chevron: 'm6 4 4 4-4 4',
   clock: 'M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12Zm0-9v3l2 1.5',
   close: 'm4 4 8 8m0-8-8 8',
