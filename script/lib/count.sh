@@ -53,13 +53,14 @@ add_counts() {
     [ "${1#* }" -eq 0 ] || failures="$failures  $2"$'\n'
 }
 
-# npm_tests LOG [PART...]: runs the tests of the npm package, which count themselves.
-npm_tests() {
-    local log=$1 counts
-    shift
-    (cd "$npm_package" && KLSTORE_BIN=$CARGO_TARGET_DIR/debug/klstore node test/run.mjs "$@") 2>&1 </dev/null | tee "$log"
+# node_tests FOLDER LOG COMMAND...: tests that end with `N passed, M failed`, against the programs that were built.
+node_tests() {
+    local folder=$1 log=$2 counts
+    shift 2
+    (cd "$folder" && KLSTORE_BIN=$CARGO_TARGET_DIR/debug/klstore KLSTORE_GIANT=$CARGO_TARGET_DIR/debug/giant_list within 30m "$@") \
+        2>&1 </dev/null | tee "$log"
     counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
-    add_counts "${counts:-0 1}" "node test/run.mjs $*"
+    add_counts "${counts:-0 1}" "$folder: $*"
 }
 
 # The closing lines.

@@ -120,28 +120,52 @@ wasm_bindgen_version() { sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\
 wasm_bindgen() { printf '%s/wasm-bindgen-%s/bin/wasm-bindgen' "$setup_dir" "$(wasm_bindgen_version)"; }
 needs_wasm_bindgen() { needs_cargo_command "$(wasm_bindgen)" wasm-bindgen-cli "$(wasm_bindgen_version)"; }
 
+needs_npm() {
+    command -v npm >/dev/null ||
+        needs_package npm "Node 20 or newer with npm (https://nodejs.org, macOS: brew install node)" nodejs npm
+}
+
 # The tools that build and check the npm package, as its lock file has them.
 npm_package=$root/reader/npm
 needs_npm_tools() {
     alone
-    command -v npm >/dev/null || needs_package npm "Node 20 or newer with npm (https://nodejs.org, macOS: brew install node)" nodejs npm
+    needs_npm
     [ "$npm_package/node_modules/.package-lock.json" -nt "$npm_package/package-lock.json" ] && return
     (cd "$npm_package" && npm ci --no-audit --no-fund) || fail "npm ci failed in $npm_package"
 }
 
-# What the package's tests run in: a browser, and from npm, as its lock file has them, workerd, Deno and Bun.
+# sources_of PATH...: one number for all that is in these files and folders, but for tests and what is installed or made.
+sources_of() {
+    find "$@" \( -name node_modules -o -name dist -o -name test -o -name test-output \) -prune -o \
+        -type f ! -name .made-of ! -path '*/engine/glue.js' ! -path '*/engine/klstore.wasm' -print |
+        LC_ALL=C sort | tr '\n' '\0' | xargs -0 cksum | cksum
+}
+
+# Of what the npm package is made; to be asked in the repository's folder.
+npm_sources() {
+    sources_of Cargo.lock Cargo.toml format/src reader/src reader/wasm reader/npm/src reader/npm/*.json \
+        reader/npm/*.md reader/npm/build.mjs reader/npm/exports.mjs script/npm-pack script/wasm-build
+}
+
+# What the npm package's tests run in: a browser, and from npm, as its lock file has them, workerd, Deno and Bun.
 needs_npm_test_runtimes() {
-    alone
     local folder=$npm_package/test
-    command -v chromium >/dev/null || [ -n "${KLSTORE_CHROMIUM-}" ] ||
-        needs_package chromium "Chromium (elsewhere, say where it is: KLSTORE_CHROMIUM)" chromium
-    # Deno's command is the last that is put in place.
-    [ -x "$folder/node_modules/deno/deno" ] &&
-        [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && return
-    (cd "$folder" && npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci failed in $folder"
-    # Their own scripts, which put the commands of this machine's kind in place.
+    needs_browser_tests "$folder"
+    # Their own scripts, which put the commands of this machine's kind in place; Deno's is the last.
+    [ -x "$folder/node_modules/deno/deno" ] && return
     (cd "$folder" && node node_modules/bun/install.js && node node_modules/deno/bin.cjs --version) ||
         fail "Bun's or Deno's command could not be put in place in $folder"
+}
+
+needs_web_test_runtimes() { needs_browser_tests "$root/web-demo/test"; }
+
+# A browser, and what the lock file of a folder of tests has.
+needs_browser_tests() {
+    alone
+    command -v chromium >/dev/null || [ -n "${KLSTORE_CHROMIUM-}" ] ||
+        needs_package chromium "Chromium (elsewhere, say where it is: KLSTORE_CHROMIUM)" chromium
+    [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] && return
+    (cd "$1" && npm ci --no-audit --no-fund --ignore-scripts) || fail "npm ci failed in $1"
 }
 
 needs_firefox() {

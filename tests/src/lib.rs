@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod embedded;
 pub mod explorer;
 pub mod flights;
+pub mod giant;
 pub mod harness;
 pub mod history;
 pub mod issuer;

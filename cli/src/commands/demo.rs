@@ -1,8 +1,9 @@
-//! `klstore demo`: an S3 server, a year of real flights into it, pages out of it.
+//! `klstore demo`: an S3 server, a year of real flights into it, pages out of it, and the web page over it.
 
 mod flights;
 mod load;
 mod pages;
+mod web_page;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use klstore_format::S3StoreConfig;
-use klstore_s3_server::{Credential, RunningServer, Server};
+use klstore_s3_server::{AnonymousAccess, Cors, Credential, RunningServer, Server};
 use klstore_writer::{S3StoreWriter, StoreWriter};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,23 +22,32 @@ use crate::stop;
 
 use flights::{Flights, ROWS, UNKNOWN_AIRCRAFT};
 use load::{append_all, check_all};
+use web_page::{Place, WebPage};
 
 const BUCKET: &str = "demo";
 const KEYSPACE: &str = "flights";
+const TITLE: &str = "Flights out of New York, 2013";
 
-/// Show it all: an S3 server, a year of real flights into it, pages out of it
+/// Show it all: an S3 server, a year of real flights into it, pages out of it, in a browser too
 ///
 /// All 336,776 flights out of New York in 2013, a list for each aircraft: they are appended the way they would come
 /// in, a few rows at a time for many aircraft at once, then read back and compared, then paged from all kinds of
-/// start, with the requests and bytes that each page took. Nothing leaves this machine.
+/// start, with the requests and bytes that each page took. With --page it ends in a web page that reads the lists
+/// itself, straight from the S3 server, which anybody on this machine may read. Nothing leaves this machine.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// End after the summary; else the server stays up until Ctrl-C
     #[arg(long)]
     exit: bool,
+    /// Serve the web page of this folder, which `script/web-build` makes (web-demo/dist)
+    #[arg(long, value_name = "FOLDER")]
+    page: Option<PathBuf>,
+    /// Port of the web page on 127.0.0.1, 0 for any free one; if not given 8080, or any free one where that is taken
+    #[arg(long, value_name = "PORT", requires = "page")]
+    port: Option<u16>,
     /// Port of the S3 server on 127.0.0.1; any free one if not given
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
-    port: u16,
+    s3_port: u16,
     /// Flights to load, from the first on
     #[arg(long, value_name = "N", default_value_t = ROWS as u64, value_parser = clap::value_parser!(u64).range(1..))]
     rows: u64,
@@ -49,10 +59,17 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let stop = stop::requested()?;
     tokio::pin!(stop);
+    // Both ports at once: nobody waits for the flights to hear that one is taken.
+    let place = match &arguments.page {
+        Some(page) => Some((page, Place::take(arguments.port).await?)),
+        None => None,
+    };
     let folder = Folder::new(arguments.dir.as_deref())?;
-    let (server, config) = start_server(&folder, arguments.port).await?;
+    let origins = place.as_ref().map(|(_, place)| place.origins());
+    let (server, config) = start_server(&folder, arguments.s3_port, origins).await?;
+    let page = place.map(|(page, place)| place.serve(page, &connection(&config))).transpose()?;
     let outcome = tokio::select! {
-        outcome = show(&arguments, &config, &server, output) => outcome,
+        outcome = show(&arguments, &config, &server, page.as_ref(), output) => outcome,
         () = &mut stop => Err(Failure::new(Kind::Failed, "stopped before the end of the demo")),
     };
     if outcome.is_err() || arguments.exit {
@@ -98,17 +115,26 @@ impl Folder {
     }
 }
 
-async fn start_server(folder: &Folder, port: u16) -> Result<(RunningServer, S3StoreConfig), Failure> {
+/// With `origins`, pages of these may read all without keys; nobody writes without.
+async fn start_server(
+    folder: &Folder,
+    port: u16,
+    origins: Option<Vec<String>>,
+) -> Result<(RunningServer, S3StoreConfig), Failure> {
     let access_key = "klstore-demo".to_owned();
     // Random, as other users of this machine can reach the port too.
     let secret_key = format!("{:032x}", rand::random::<u128>());
-    let server = Server::builder()
+    let mut server = Server::builder()
         .folder(folder.path())
         .address(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         .bucket(BUCKET)
-        .credential(Credential::new(&access_key, &secret_key))
-        .start()
-        .await?;
+        .credential(Credential::new(&access_key, &secret_key));
+    if let Some(origins) = origins {
+        server = server
+            .cors(Cors { origins, ..Cors::default() })
+            .anonymous(BUCKET, AnonymousAccess { get: true, list: true });
+    }
+    let server = server.start().await?;
     let config = S3StoreConfig {
         endpoint: Some(server.endpoint()),
         path_style: true,
@@ -123,18 +149,33 @@ async fn start_server(folder: &Folder, port: u16) -> Result<(RunningServer, S3St
     Ok((server, config))
 }
 
+/// What the web page opens with, so that nobody has to type it.
+fn connection(config: &S3StoreConfig) -> Value {
+    json!({
+        "endpoint": config.endpoint,
+        "bucket": config.bucket_name,
+        "region": config.region,
+        "pathStyle": config.path_style,
+        "keyspace": KEYSPACE,
+        "title": TITLE,
+    })
+}
+
 /// What the demo found out.
 struct Shown {
     summary: Vec<(&'static str, String)>,
     json: Value,
     /// The aircraft with the most flights, and the time of one in the middle of its list.
     example: (Arc<str>, String),
+    /// Where the web page is served.
+    web_page: Option<String>,
 }
 
 async fn show(
     arguments: &Arguments,
     config: &S3StoreConfig,
     server: &RunningServer,
+    page: Option<&WebPage>,
     output: &Output,
 ) -> Result<Shown, Failure> {
     let say = |text: &str| output.text(text);
@@ -196,13 +237,23 @@ async fn show(
     let most = |name: &str| shown_pages.iter().filter_map(|page| page["stats"][name].as_u64()).max().unwrap_or(0);
     let (most_lists, most_gets) = (most("list_operation_count"), most("read_operation_count"));
 
-    let summary = vec![
+    let web_page = match page {
+        None => None,
+        Some(page) => {
+            page.check().await?;
+            say(&format!("web page  at {}, which reads the lists from the S3 server itself, without keys", page.url))?;
+            Some(page.url.clone())
+        }
+    };
+
+    let mut summary = vec![
         ("in", format!("{} flights, {} lists", count_text(row_count), count_text(flights.lists.len() as u64))),
         ("took", format!("{seconds:.1} s, {:.0} rows a second", row_count as f64 / seconds.max(0.001))),
         ("stored", format!("{} PUT for {} of values", bytes_text(stored_bytes), bytes_text(value_bytes))),
         ("out", format!("{} flights compared, all equal", count_text(checked.value))),
         ("pages", format!("{}, none with more than {most_lists} LIST + {most_gets} GETs", shown_pages.len())),
     ];
+    summary.extend(web_page.iter().map(|url| ("web", format!("{url} was served"))));
     let json = json!({
         "keyspace": KEYSPACE,
         "rows": row_count,
@@ -223,10 +274,11 @@ async fn show(
         },
         "example_key": &*example,
         "pages": shown_pages,
+        "web_page": web_page,
     });
     let time = list.get(list.len() / 2).and_then(|flight| jiff::Timestamp::from_millisecond(flight.timestamp?).ok());
     let time = time.unwrap_or_default().to_string();
-    Ok(Shown { summary, json, example: (example, time) })
+    Ok(Shown { summary, json, example: (example, time), web_page })
 }
 
 impl Shown {
@@ -247,6 +299,15 @@ impl Shown {
                  klstore stat {KEYSPACE} {key}",
                 exports.join("\n"),
             );
+            // Last, so that it is what is seen.
+            text += &match &self.web_page {
+                Some(url) => format!("\n\nIn a browser: {url}"),
+                None => {
+                    "\n\nIn a browser: `klstore demo --page FOLDER` serves the web page of a folder. script/web-build \
+                     makes one,\nweb-demo/dist; script/demo does both."
+                        .to_owned()
+                }
+            };
             self.json["environment"] =
                 environment.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
         }

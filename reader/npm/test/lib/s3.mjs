@@ -17,14 +17,14 @@ const environment = {
 };
 
 /**
- * Starts a server with an empty bucket. `origins` are those whose pages may use it. It answers to `localhost` at any port
+ * Starts a server with an empty bucket. `origins` are those whose pages may use it; `anonymousRead` lets them without keys. It answers to `localhost` at any port
  * too, so that a front (front.mjs) can stand before it.
  */
 export async function startS3({ bucket = BUCKET, origins = ['*'], anonymousRead = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'klstore-npm-s3-'));
   const args = ['s3', '--dir', folder, '--addr', '127.0.0.1:0', '--host-name', 'localhost'];
-  for (const origin of origins) args.push('--cors-origin', origin);
   if (anonymousRead) args.push('--anonymous-read');
+  for (const origin of origins) args.push('--cors-origin', origin);
   const env = { ...environment, KLSTORE_BUCKET: bucket };
   const server = await start(program, args, { env, isReady: (said) => /http:\/\/[\d.]+:\d+/.exec(said)?.[0] });
   return new S3(server, folder, bucket);
