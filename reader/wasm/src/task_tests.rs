@@ -142,7 +142,7 @@ fn a_body_that_is_longer_than_asked_for_is_refused_while_it_comes() {
     mailbox.respond(id, 206, Vec::new());
     assert!(!mailbox.chunk(id, Bytes::from_static(b"abcd")));
     assert!(mailbox.chunk(id, Bytes::from_static(b"e")));
-    let answer = fetched.now_or_never().flatten();
+    let answer = fetched.now_or_never();
     assert!(matches!(answer, Some(Err(TransportError::TooLarge { limit: 4 }))), "{answer:?}");
 }
 

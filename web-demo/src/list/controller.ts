@@ -10,6 +10,7 @@ import { zone } from '../preferences/preferences';
 import { begin, spent } from '../requests/log';
 import { RowGrid, type RowSource } from '../rows/grid';
 import { offsetOfRow, rowCount, rowOfOffset, rowsBefore } from '../rows/order';
+import { messageOf } from '../ui/failure';
 import { Live } from './live';
 import { ListModel } from './model';
 import { createRow, fillRow } from './row';
@@ -205,9 +206,16 @@ export class ListController implements RowSource {
   }
 
   async jump(kind: JumpKind, value: bigint): Promise<string> {
+    if (kind === 'offset') await this.#lookBeyond(value);
     const said = kind === 'offset' ? this.jumpToOffset(value) : await this.#jumpBy(kind, value);
     this.said.value = said;
     return said;
+  }
+
+  /** Past what is known the list may have grown meanwhile. */
+  async #lookBeyond(offset: bigint): Promise<void> {
+    const { first, next } = this.model.known.peek();
+    if (offset < first || offset >= next) await this.model.refresh();
   }
 
   jumpToOffset(offset: bigint): string {
@@ -249,7 +257,12 @@ export class ListController implements RowSource {
     this.said.value = this.jumpToOffset(found?.offset ?? first);
   }
 
-  /** Where new items come in. */
+  /** Where new items come in, looked for anew. */
+  async renewHead(): Promise<void> {
+    if (this.live.state.peek() === 'off') await this.model.refresh().catch((error: unknown) => (this.said.value = messageOf(error)));
+    this.showHead();
+  }
+
   showHead(): void {
     this.model.showAll();
     this.only.value = false;

@@ -29,6 +29,12 @@ export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof KlstoreError ? error.code : undefined;
 }
 
+/** Whether other credentials may help. */
+export function wantsKeys(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'Credentials' || code === 'AccessDenied';
+}
+
 export function titleOf(error: unknown): string {
   const code = codeOf(error);
   return (code && TITLES[code]) ?? 'Something went wrong';
@@ -49,7 +55,7 @@ export function Failure({ error, retry, inForm = false }: Props) {
   const code = codeOf(error);
   const root = useRef<HTMLDivElement>(null);
   useEffect(() => root.current?.scrollIntoView({ block: 'nearest' }), [error]);
-  const wantsKeys = code === 'Credentials' || code === 'AccessDenied';
+  const asksForKeys = wantsKeys(error);
   return (
     <div ref={root} class="failure" role="alert" data-testid="failure" data-state="error" data-code={code ?? 'Unknown'}>
       <div class="failure-sign">
@@ -65,12 +71,12 @@ export function Failure({ error, retry, inForm = false }: Props) {
               Try again
             </button>
           )}
-          {!inForm && wantsKeys && (
+          {!inForm && asksForKeys && (
             <button type="button" class="button" data-testid="other-keys" onClick={askForKeys}>
               {session()?.signed ? 'Enter new credentials' : 'Enter credentials'}
             </button>
           )}
-          {!inForm && !wantsKeys && code !== 'Corrupt' && code !== 'Contended' && (
+          {!inForm && !asksForKeys && code !== 'Corrupt' && code !== 'Contended' && (
             <button type="button" class="button is-quiet" data-testid="edit-connection" onClick={() => (askForKeys(), go({ view: 'connect' }))}>
               Edit the connection
             </button>
