@@ -15,6 +15,7 @@ import type { Place } from './permalink/permalink';
 import { type Theme, theme, zone } from './preferences/preferences';
 import { isPanelOpen, RequestMeter, RequestPanel } from './requests/panel';
 import { Announcer } from './ui/announce';
+import { Boundary } from './ui/boundary';
 import { Failure } from './ui/failure';
 import { Icon, type IconName } from './ui/icon';
 import { useShortcuts } from './ui/shortcuts';
@@ -63,7 +64,11 @@ export function App() {
         )}
         {now.kind === 'connect' && <ConnectForm key={JSON.stringify(now.draft ?? null)} draft={now.draft} signed={now.signed} next={now.next} />}
         {now.kind === 'question' && <LinkQuestion link={now.link} />}
-        {now.kind === 'open' && <PlaceView session={now.session} where={place.value} arrival={arrivals.value} />}
+        {now.kind === 'open' && (
+          <Boundary key={arrivals.value}>
+            <PlaceView session={now.session} where={place.value} arrival={arrivals.value} />
+          </Boundary>
+        )}
       </div>
       {isPanelOpen.value && <RequestPanel />}
       {isHelping && <HelpDialog onClose={() => setHelping(false)} />}

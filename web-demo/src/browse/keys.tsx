@@ -9,6 +9,7 @@ import { formatCount } from '../preferences/format';
 import { Failure } from '../ui/failure';
 import { Icon } from '../ui/icon';
 import { useShortcuts } from '../ui/shortcuts';
+import { useTitle } from '../ui/title';
 import { KeyList } from './key-list';
 
 interface Props {
@@ -49,6 +50,7 @@ export function KeysView({ session, keyspace, search }: Props) {
     return () => clearTimeout(timer);
   }, [typed]);
 
+  useTitle(keyspace);
   useShortcuts({
     '/': () => input.current?.focus(),
     Escape: () => go({ view: 'keyspaces' }),

@@ -11,6 +11,7 @@ import { zone } from '../preferences/preferences';
 import { begin } from '../requests/log';
 import { Failure } from '../ui/failure';
 import { Icon } from '../ui/icon';
+import { useTitle } from '../ui/title';
 
 const PAGE_NAMES = 100;
 
@@ -55,6 +56,7 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
   const isEmpty = listed !== undefined && listed.keyspaces.length + listed.unreadable.length === 0 && listed.continuation === null;
   const state = error !== undefined ? 'error' : !listed ? 'loading' : isEmpty ? 'empty' : 'ready';
   const { connection } = session;
+  useTitle(connection.bucket);
   return (
     <main class="page" data-testid="keyspaces-view" data-state={state}>
       <header class="page-head">

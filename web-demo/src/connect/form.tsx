@@ -9,7 +9,7 @@ import { Icon } from '../ui/icon';
 import { checkConnection, type Connection, type ConnectionField, DEFAULT_REGION, hostOf } from './connection';
 import { CorsHelp } from './cors';
 import { forget, type Remembered, remembered } from './remembered';
-import { connect, home, openWithoutKeys } from './session';
+import { canResume, connect, home, openWithoutKeys, resume } from './session';
 
 interface Props {
   readonly draft: Connection | undefined;
@@ -197,6 +197,11 @@ export function ConnectForm({ draft, signed, next }: Props) {
         <button type="submit" class="button is-main" data-testid="connect-submit" disabled={isBusy}>
           {isBusy ? 'Connecting …' : 'Connect'}
         </button>
+        {canResume() && (
+          <button type="button" class="button is-quiet" data-testid="connect-cancel" onClick={() => resume(next)}>
+            Back to what was open
+          </button>
+        )}
       </form>
     </main>
   );

@@ -40,7 +40,7 @@ export function LinkQuestion({ link }: Props) {
           >
             Enter credentials for it …
           </button>
-          <button type="button" class="button is-quiet" data-testid="question-leave" onClick={resume}>
+          <button type="button" class="button is-quiet" data-testid="question-leave" onClick={() => resume()}>
             Do not open it
           </button>
         </div>

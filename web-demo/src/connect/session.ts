@@ -40,17 +40,21 @@ export const home = signal<Home | undefined>(undefined);
 /** Stays while the page asks something. */
 let current: Session | undefined;
 
+export function canResume(): boolean {
+  return current !== undefined;
+}
+
 /** The open session; views that need one are shown only with one. */
 export function session(): Session | undefined {
   return phase.value.kind === 'open' ? phase.value.session : undefined;
 }
 
 /** Back from a question to what was open before, or to the page's own bucket. */
-export function resume(): void {
+export function resume(target: Place = { view: 'keyspaces' }): void {
   const own = home.value;
   if (current) {
     phase.value = { kind: 'open', session: current };
-    go({ view: 'keyspaces' }, true);
+    go(target, true);
   } else if (own) {
     void openWithoutKeys(own.connection).then(() => go({ view: 'keyspaces' }, true));
   } else {

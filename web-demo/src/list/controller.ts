@@ -10,9 +10,13 @@ import { zone } from '../preferences/preferences';
 import { begin, spent } from '../requests/log';
 import { RowGrid, type RowSource } from '../rows/grid';
 import { offsetOfRow, rowCount, rowOfOffset, rowsBefore } from '../rows/order';
+import { messageOf } from '../ui/failure';
 import { Live } from './live';
 import { ListModel } from './model';
 import { createRow, fillRow } from './row';
+
+/** Items that are looked at for one of a time. */
+const MOST_LOOKED = 4_000n;
 
 export type JumpKind = 'offset' | 'time' | 'nonce';
 
@@ -202,9 +206,16 @@ export class ListController implements RowSource {
   }
 
   async jump(kind: JumpKind, value: bigint): Promise<string> {
+    if (kind === 'offset') await this.#lookBeyond(value);
     const said = kind === 'offset' ? this.jumpToOffset(value) : await this.#jumpBy(kind, value);
     this.said.value = said;
     return said;
+  }
+
+  /** Past what is known the list may have grown meanwhile. */
+  async #lookBeyond(offset: bigint): Promise<void> {
+    const { first, next } = this.model.known.peek();
+    if (offset < first || offset >= next) await this.model.refresh();
   }
 
   jumpToOffset(offset: bigint): string {
@@ -235,7 +246,23 @@ export class ListController implements RowSource {
     return `At offset ${found.offset}.`;
   }
 
-  /** Where new items come in. */
+  /** To the first item of a time among some that are not sorted by it. */
+  async jumpAmong(first: bigint, count: bigint, from: bigint, to: bigint): Promise<void> {
+    const { model } = this;
+    const label = begin('Jump to time');
+    const maxItems = Number(count < MOST_LOOKED ? count : MOST_LOOKED);
+    const page = await model.store.readPage(model.keyspace, model.key, { startOffset: first, maxItems, signal: model.signal, label });
+    spent(label, page.stats);
+    const found = page.items.find(({ timestamp }) => timestamp >= from && timestamp <= to) ?? page.items.find(({ timestamp }) => timestamp >= from);
+    this.said.value = this.jumpToOffset(found?.offset ?? first);
+  }
+
+  /** Where new items come in, looked for anew. */
+  async renewHead(): Promise<void> {
+    if (this.live.state.peek() === 'off') await this.model.refresh().catch((error: unknown) => (this.said.value = messageOf(error)));
+    this.showHead();
+  }
+
   showHead(): void {
     this.model.showAll();
     this.only.value = false;

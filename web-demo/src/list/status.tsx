@@ -1,7 +1,8 @@
 /** What is seen, what is under way, and what cannot be read. */
 
+import { askForKeys } from '../connect/session';
 import { formatCount } from '../preferences/format';
-import { messageOf, titleOf } from '../ui/failure';
+import { messageOf, titleOf, wantsKeys } from '../ui/failure';
 import { Icon } from '../ui/icon';
 import type { ListController } from './controller';
 
@@ -37,6 +38,11 @@ export function StatusBar({ list }: { readonly list: ListController }) {
             {failure !== undefined && (
               <button type="button" class="button is-small" data-testid="retry-rows" onClick={() => model.retry()}>
                 Try again
+              </button>
+            )}
+            {wantsKeys(problem) && (
+              <button type="button" class="button is-small" data-testid="other-keys" onClick={askForKeys}>
+                Enter credentials
               </button>
             )}
           </span>

@@ -12,6 +12,7 @@ import { TimelineView } from '../timeline/view';
 import { announce } from '../ui/announce';
 import { Failure } from '../ui/failure';
 import { useShortcuts } from '../ui/shortcuts';
+import { useTitle } from '../ui/title';
 import { ListController } from './controller';
 import { ListHead } from './head';
 import { ListModel } from './model';
@@ -62,10 +63,11 @@ export function ListView({ session, keyspace, listKey, state }: Props) {
     l: () => list.focus(),
     t: () => timeline.current?.focus(),
     e: () => setExporting(true),
-    h: () => list.showHead(),
+    h: () => void list.renewHead(),
     Escape: leave,
   });
 
+  useTitle(listKey);
   const { model } = list;
   const status = model.status.value;
   const said = list.said.value;

@@ -68,6 +68,8 @@ export class RowGrid {
     this.#resizes = new ResizeObserver(() => this.resized());
     this.#resizes.observe(scroller);
     this.resized();
+    // So that the keys work at once.
+    if (document.activeElement === document.body) scroller.focus({ preventScroll: true });
   }
 
   dispose(): void {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { barsOf, extentOf, timeOfOffset } from './histogram';
+import { barsOf, extentOf, isSorted, spanOfTime, timeOfOffset } from './histogram';
 
 const span = (firstOffset: number, itemCount: number, min: number, max: number) => ({
   firstOffset: BigInt(firstOffset),
@@ -43,4 +43,13 @@ it('an offset lies in the time of its span', () => {
   expect(timeOfOffset(110n, spans)).toBe(2_000);
   expect(timeOfOffset(5n, spans)).toBeUndefined();
   expect(timeOfOffset(999n, spans)).toBeUndefined();
+});
+
+it('of spans that overlap in time the earliest dense one is found', () => {
+  const spans = [span(0, 100, 0, 10_000), span(100, 50, 4_000, 5_000), span(150, 50, 2_000, 3_000)];
+  expect(isSorted(spans)).toBe(false);
+  expect(isSorted(spans.slice(0, 1))).toBe(true);
+  expect(spanOfTime(spans, { from: 4_200, to: 4_400 })?.firstOffset).toBe(100n);
+  expect(spanOfTime(spans, { from: 7_000, to: 8_000 })?.firstOffset).toBe(0n);
+  expect(spanOfTime(spans, { from: 20_000, to: 30_000 })).toBeUndefined();
 });

@@ -75,6 +75,21 @@ export function tickText(time: number, step: number, zone: Zone): string {
   return step >= 1_000 ? clock.slice(0, 8) : clock;
 }
 
+/** Whether each span begins no earlier than the one before it ends. Items need not be sorted by time. */
+export function isSorted(spans: readonly TimelineSpan[]): boolean {
+  return spans.every((span, at) => at === 0 || span.minTimestamp >= spans[at - 1]!.maxTimestamp);
+}
+
+/** Where to look for items of a time: the earliest of the dense spans that reach into it; `undefined` where none does. */
+export function spanOfTime(spans: readonly TimelineSpan[], { from, to }: Window): TimelineSpan | undefined {
+  const density = ({ itemCount, minTimestamp, maxTimestamp }: TimelineSpan) => Number(itemCount) / (1 + Number(maxTimestamp - minTimestamp));
+  const reaching = spans.filter(({ minTimestamp, maxTimestamp }) => Number(maxTimestamp) >= from && Number(minTimestamp) <= to);
+  const most = reaching.reduce((highest, span) => Math.max(highest, density(span)), 0);
+  return reaching
+    .filter((span) => density(span) >= most / 2)
+    .reduce<TimelineSpan | undefined>((first, span) => (first && first.minTimestamp <= span.minTimestamp ? first : span), undefined);
+}
+
 /** Where offsets lie in time, by the spans: a guess within a span, for marking a view. */
 export function timeOfOffset(offset: bigint, spans: readonly TimelineSpan[]): number | undefined {
   let [low, high] = [0, spans.length];

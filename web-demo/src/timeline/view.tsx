@@ -12,7 +12,7 @@ import { begin, spent } from '../requests/log';
 import { messageOf } from '../ui/failure';
 import { Icon } from '../ui/icon';
 import { Chart } from './chart';
-import { extentOf, timeOfOffset, type Window } from './histogram';
+import { extentOf, isSorted, spanOfTime, timeOfOffset, type Window } from './histogram';
 
 interface Props {
   readonly list: ListController;
@@ -67,20 +67,30 @@ export function TimelineView({ list, focusRef }: Props) {
 
   const shown: Window | undefined = window ? { from: window[0], to: window[1] } : timeline ? extentOf(timeline.spans) : undefined;
 
-  const jumpTo = (time: number) => void list.jump('time', BigInt(Math.floor(time))).catch((failure: unknown) => setError(failure));
+  const jumpTo = (from: number, to: number) => {
+    const spans = timeline?.spans ?? [];
+    const among = isSorted(spans) ? undefined : spanOfTime(spans, { from, to });
+    const [begin, end] = [BigInt(Math.floor(from)), BigInt(Math.ceil(to))];
+    const jumping = among ? list.jumpAmong(among.firstOffset, among.itemCount, begin, end) : list.jump('time', begin);
+    jumping.catch((failure: unknown) => !model.signal.aborted && setError(failure));
+  };
   const zoomTo = (from: number, to: number, jumps: boolean) => {
     if (to - from < 2) return;
     list.window.value = [Math.floor(from), Math.ceil(to)];
     cursor.current = undefined;
     anchor.current = undefined;
-    if (jumps) jumpTo(from);
+    if (jumps) jumpTo(from, to);
   };
+
+  // The chart lives longer than what it is told to do.
+  const acts = useRef({ jumpTo, zoomTo });
+  acts.current = { jumpTo, zoomTo };
 
   useEffect(() => {
     const made = new Chart(root.current!, {
       hovered: (bar) => (hovered.value = bar),
-      clicked: jumpTo,
-      brushed: (from, to) => zoomTo(from, to, true),
+      clicked: (time) => acts.current.jumpTo(time, time + (made.bars.width || 1)),
+      brushed: (from, to) => acts.current.zoomTo(from, to, true),
     });
     chart.current = made;
     const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -140,7 +150,7 @@ export function TimelineView({ list, focusRef }: Props) {
         if (anchor.current !== undefined && anchor.current !== at) {
           const [from, to] = [Math.min(anchor.current, at), Math.max(anchor.current, at) + 1];
           zoomTo(timeAt(from), timeAt(to), true);
-        } else jumpTo(timeAt(at));
+        } else jumpTo(timeAt(at), timeAt(at + 1));
         break;
       case '+':
       case '=': {

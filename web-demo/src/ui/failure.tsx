@@ -1,5 +1,6 @@
 /** What went wrong, and how to go on. */
 
+import { useEffect, useRef } from 'preact/hooks';
 import { type ErrorCode, KlstoreError } from 'klstore';
 
 import { CorsHelp } from '../connect/cors';
@@ -28,6 +29,12 @@ export function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof KlstoreError ? error.code : undefined;
 }
 
+/** Whether other credentials may help. */
+export function wantsKeys(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'Credentials' || code === 'AccessDenied';
+}
+
 export function titleOf(error: unknown): string {
   const code = codeOf(error);
   return (code && TITLES[code]) ?? 'Something went wrong';
@@ -46,15 +53,17 @@ interface Props {
 
 export function Failure({ error, retry, inForm = false }: Props) {
   const code = codeOf(error);
-  const wantsKeys = code === 'Credentials' || code === 'AccessDenied';
+  const root = useRef<HTMLDivElement>(null);
+  useEffect(() => root.current?.scrollIntoView({ block: 'nearest' }), [error]);
+  const asksForKeys = wantsKeys(error);
   return (
-    <div class="failure" role="alert" data-testid="failure" data-state="error" data-code={code ?? 'Unknown'}>
+    <div ref={root} class="failure" role="alert" data-testid="failure" data-state="error" data-code={code ?? 'Unknown'}>
       <div class="failure-sign">
         <Icon name="warning" />
       </div>
       <div class="failure-text">
         <h2>{titleOf(error)}</h2>
-        <p>{messageOf(error)}</p>
+        {code !== 'CrossOrigin' && <p data-testid="failure-message">{messageOf(error)}</p>}
         {(code === 'CrossOrigin' || code === 'HiddenEtag') && <CorsHelp />}
         <div class="failure-actions">
           {retry && (
@@ -62,12 +71,12 @@ export function Failure({ error, retry, inForm = false }: Props) {
               Try again
             </button>
           )}
-          {!inForm && wantsKeys && (
+          {!inForm && asksForKeys && (
             <button type="button" class="button" data-testid="other-keys" onClick={askForKeys}>
               {session()?.signed ? 'Enter new credentials' : 'Enter credentials'}
             </button>
           )}
-          {!inForm && !wantsKeys && code !== 'Corrupt' && code !== 'Contended' && (
+          {!inForm && !asksForKeys && code !== 'Corrupt' && code !== 'Contended' && (
             <button type="button" class="button is-quiet" data-testid="edit-connection" onClick={() => (askForKeys(), go({ view: 'connect' }))}>
               Edit the connection
             </button>
