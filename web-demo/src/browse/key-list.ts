@@ -120,6 +120,8 @@ export class KeyList implements RowSource {
 
   seen(first: number, end: number): void {
     this.#seen = this.#keys.slice(first, end);
+    // What could not be read is tried again when it comes into sight again.
+    for (const [key, state] of this.#states) if (state instanceof Error && !this.#seen.includes(key)) this.#states.delete(key);
     for (const [key, asking] of this.#asking) {
       if (this.#seen.includes(key)) continue;
       asking.abort();

@@ -64,7 +64,7 @@ export function KeysView({ session, keyspace, search }: Props) {
         <div>
           <h1>{keyspace}</h1>
           <p class="lead" role="status" data-testid="key-count">
-            {status === 'loading' ? 'Loading …' : `${formatCount(count)}${list.isComplete.value ? '' : '+'} ${count === 1 && list.isComplete.value ? 'list' : 'lists'}${typed === '' ? '' : ` that begin with “${typed}”`}`}
+            {status === 'loading' ? 'Loading …' : countText(count, list.isComplete.value, typed)}
           </p>
         </div>
         <label class="search">
@@ -88,7 +88,7 @@ export function KeysView({ session, keyspace, search }: Props) {
           <kbd>/</kbd>
         </label>
       </header>
-      <div class="grid-frame">
+      <div class="grid-frame" hidden={status === 'error' && count === 0}>
         <div
           ref={scroller}
           class={`grid keys-grid${status === 'ready' || status === 'error' ? '' : ' is-veiled'}`}
@@ -115,4 +115,9 @@ export function KeysView({ session, keyspace, search }: Props) {
       {status === 'error' && <Failure error={list.error.value} retry={() => void list.more()} />}
     </main>
   );
+}
+
+function countText(count: number, isComplete: boolean, prefix: string): string {
+  const lists = `${formatCount(count)}${isComplete ? '' : '+'} ${count === 1 && isComplete ? 'list' : 'lists'}`;
+  return count === 0 && !isComplete ? '' : prefix === '' ? lists : `${lists} that begin with “${prefix}”`;
 }

@@ -47,6 +47,8 @@ export class ListModel {
   #delay: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #refreshing: Promise<void> | undefined;
+  /** Why it is not known where the list ends. */
+  #unknownEnd: unknown;
 
   constructor(store: Store, keyspace: string, key: string) {
     this.#store = store;
@@ -87,11 +89,21 @@ export class ListModel {
       await this.refresh(label);
     } catch (error) {
       if (this.signal.aborted) return;
-      batch(() => {
-        this.error.value = error;
-        this.status.value = 'error';
-      });
+      // Rows that are there stay; where the list ends is looked for again.
+      if (this.status.peek() === 'ready') this.#lost(error);
+      else {
+        batch(() => {
+          this.error.value = error;
+          this.status.value = 'error';
+        });
+      }
     }
+  }
+
+  #lost(error: unknown): void {
+    this.#unknownEnd = error;
+    this.#showFailure();
+    this.#retryLater(error);
   }
 
   /** Until the bounds are known, those of the first page. */
@@ -167,6 +179,8 @@ export class ListModel {
       if (info.value) info.value = withItems(info.value, items);
       this.version.value += 1;
     });
+    // The first items of a list: what else is known of it now?
+    if (!this.info.value) this.refresh().catch(() => undefined);
   }
 
   rowState(offset: bigint): RowState {
@@ -197,6 +211,10 @@ export class ListModel {
 
   retry(): void {
     this.#failed.clear();
+    if (this.#unknownEnd !== undefined) {
+      this.#unknownEnd = undefined;
+      this.refresh().catch((error: unknown) => !this.signal.aborted && this.#lost(error));
+    }
     this.#showFailure();
     this.version.value += 1;
     this.#loadWanted();
@@ -270,7 +288,7 @@ export class ListModel {
 
   #showFailure(): void {
     const chunk = this.#wanted.find((wanted) => this.#failed.has(wanted));
-    this.failure.value = chunk === undefined ? undefined : this.#failed.get(chunk);
+    this.failure.value = chunk === undefined ? this.#unknownEnd : this.#failed.get(chunk);
   }
 }
 

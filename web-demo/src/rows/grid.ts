@@ -200,6 +200,8 @@ export class RowGrid {
       if (row >= first && row < end) continue;
       this.#rows.delete(row);
       this.#free.push(element);
+      // Nothing may be named that is not there.
+      if (row === this.#active) this.#scroller.removeAttribute('aria-activedescendant');
     }
     const origin = scrollTop - position;
     for (let row = first; row < end; row++) {

@@ -12,7 +12,7 @@ import { installed } from '../lib/package.mjs';
 import { startS3 } from '../lib/s3.mjs';
 import { startSite } from '../lib/site.mjs';
 
-const FILES = ['requests', 'browser', 'credentials', 'failures', 'damage', 'bombs', 'memory'];
+const FILES = ['requests', 'observer', 'browser', 'credentials', 'failures', 'damage', 'bombs', 'memory'];
 const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <title>klstore behaviour</title>
