@@ -53,9 +53,13 @@ async fn the_demo_serves_the_web_page_over_lists_that_anybody_may_read() {
     assert!(policy.starts_with("default-src 'none'; script-src 'self' 'wasm-unsafe-eval';"), "{policy}");
     assert_eq!(header(&document, "referrer-policy"), "no-referrer");
     assert_eq!(header(&document, "x-content-type-options"), "nosniff");
-    assert_eq!((header(&document, "content-type"), header(&document, "cache-control")), ("text/html".into(), "no-cache".into()));
+    assert_eq!(
+        (header(&document, "content-type"), header(&document, "cache-control")),
+        ("text/html".into(), "no-cache".into())
+    );
     assert_eq!(document.text().await.unwrap(), "<!doctype html>");
-    let hashed = client.get(format!("{url}assets/page-1a2b.js")).header("accept-encoding", "gzip, br").send().await.unwrap();
+    let hashed =
+        client.get(format!("{url}assets/page-1a2b.js")).header("accept-encoding", "gzip, br").send().await.unwrap();
     assert_eq!(header(&hashed, "content-encoding"), "br");
     assert_eq!(header(&hashed, "content-type"), "text/javascript");
     assert_eq!(header(&hashed, "cache-control"), "public, max-age=31536000, immutable");
@@ -76,8 +80,12 @@ async fn the_demo_serves_the_web_page_over_lists_that_anybody_may_read() {
     assert_eq!(listed.status(), 200);
     assert_eq!(header(&listed, "access-control-allow-origin"), origin);
     let object = client.get(format!("{bucket}/flights/keyspace.json")).header("origin", origin).send().await.unwrap();
-    assert_eq!((object.status(), header(&object, "access-control-expose-headers").contains("ETag")), (http::StatusCode::OK, true));
-    let elsewhere = client.get(format!("{bucket}?list-type=2")).header("origin", "http://127.0.0.1:1").send().await.unwrap();
+    assert_eq!(
+        (object.status(), header(&object, "access-control-expose-headers").contains("ETag")),
+        (http::StatusCode::OK, true)
+    );
+    let elsewhere =
+        client.get(format!("{bucket}?list-type=2")).header("origin", "http://127.0.0.1:1").send().await.unwrap();
     assert_eq!(header(&elsewhere, "access-control-allow-origin"), "");
     assert_eq!(client.put(format!("{bucket}/flights/keyspace.json")).body("{}").send().await.unwrap().status(), 403);
     assert_eq!(client.delete(format!("{bucket}/flights/keyspace.json")).send().await.unwrap().status(), 403);

@@ -88,7 +88,8 @@ export const cases = {
       await jumpTo(page, 'nonce', 1_000_000_000_000 + place);
       checkGiant(await loadedRows(page, (all) => all.some(({ offset }) => offset === place)));
       const sent = page.seen.requests.slice(before).filter((request) => request.url.startsWith(endpoint));
-      assert.ok(sent.length <= 8, `${sent.length} requests for a jump`);
+      // The item, then the rows around it in two or three loads, each of which looks for the newest commit.
+      assert.ok(sent.length <= 14, `${sent.length} requests for a jump`);
     }
   },
 };

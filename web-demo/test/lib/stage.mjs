@@ -11,7 +11,7 @@ import { giantList, klstore, page } from './programs.mjs';
 import { Visits } from './visit.mjs';
 
 /** Flights that the demo loads here: a list of some hundred items, and some thousand lists. */
-const ROWS = 60_000;
+const ROWS = 30_000;
 
 export async function startStage({ isLong }) {
   const undo = [];
@@ -26,7 +26,7 @@ export async function startStage({ isLong }) {
   const demo = once(async () => {
     const args = ['demo', '--page', page, '--port', '0', '--rows', String(ROWS)];
     const url = (said) => /In a browser: (http:\S+)/.exec(said)?.[1] && said;
-    const { ready, stop } = await start(klstore, args, { isReady: url });
+    const { ready, stop } = await start(klstore, args, { isReady: url, milliseconds: 300_000 });
     undo.push(stop);
     const found = (pattern) => pattern.exec(ready)[1];
     return {
