@@ -145,11 +145,8 @@ mod tests {
         let name = KeyspaceName::new("a\n\u{1}\"\\[{").unwrap();
         let whole = String::from_utf8(KeyspaceObject::encode(&name, -5, 0xab).to_vec()).unwrap();
         let more = r#"{"later":{"a":[1,-2.5e9,true,null,{"b":"\u00e4]"}]},"format_version""#;
-        let extended = whole.replacen(r#"{"created"#, &format!(r#"{{"x":[],"created"#), 1).replacen(
-            r#"{"format_version""#,
-            more,
-            1,
-        );
+        let extended =
+            whole.replacen(r#"{"created"#, r#"{"x":[],"created"#, 1).replacen(r#"{"format_version""#, more, 1);
         for text in [whole.clone(), extended, whole.replace(',', " ,\n ")] {
             let read = KeyspaceObject::decode(text.as_bytes(), &name, NAME).unwrap();
             assert_eq!(read.keyspace, name.as_str());
