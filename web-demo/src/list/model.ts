@@ -91,7 +91,11 @@ export class ListModel {
       const start = from === null ? {} : { startOffset: chunkOf(from) * BigInt(CHUNK_ITEMS) };
       const reading = from === null ? order : 'forwards';
       const page = await this.#store.readPage(this.keyspace, this.key, {
-        ...start, order: reading, maxItems: CHUNK_ITEMS, signal: this.signal, label,
+        ...start,
+        order: reading,
+        maxItems: CHUNK_ITEMS,
+        signal: this.signal,
+        label,
       });
       spent(label, page.stats);
       this.chunks.put(page.items);
@@ -234,7 +238,12 @@ export class ListModel {
   async read(offset: bigint, abort: AbortSignal, label: string): Promise<Item | undefined> {
     const there = this.chunks.item(offset);
     if (there) return there;
-    const page = await this.#store.readPage(this.keyspace, this.key, { startOffset: offset, maxItems: 1, signal: abort, label });
+    const page = await this.#store.readPage(this.keyspace, this.key, {
+      startOffset: offset,
+      maxItems: 1,
+      signal: abort,
+      label,
+    });
     spent(label, page.stats);
     return page.items.find((item) => item.offset === offset);
   }
@@ -251,7 +260,8 @@ export class ListModel {
     const needed = this.#wanted.filter((chunk) => !this.#isIdle(chunk)).sort((one, other) => (one < other ? -1 : 1));
     while (needed.length > 0 && this.#loading.size < MOST_LOADS) {
       const run = [needed.shift()!];
-      const joins = (chunk: bigint | undefined) => chunk === run.at(-1)! + 1n && run.length < MOST_CHUNKS && !this.#alone.has(chunk);
+      const joins = (chunk: bigint | undefined) =>
+        chunk === run.at(-1)! + 1n && run.length < MOST_CHUNKS && !this.#alone.has(chunk);
       while (!this.#alone.has(run[0]!) && joins(needed[0])) run.push(needed.shift()!);
       void this.#load(run);
     }
@@ -271,7 +281,10 @@ export class ListModel {
         const after = (chunks.at(-1)! + 1n) * BigInt(CHUNK_ITEMS);
         const end = after < next ? after : next;
         const page = await this.#store.readPage(this.keyspace, this.key, {
-          startOffset: missing, maxItems: Number(end - missing), signal: given, label,
+          startOffset: missing,
+          maxItems: Number(end - missing),
+          signal: given,
+          label,
         });
         spent(label, page.stats);
         this.chunks.put(page.items);
@@ -279,7 +292,8 @@ export class ListModel {
         // Another item than the one asked for: the list has been trimmed meanwhile.
         if (page.items[0]?.offset !== missing) {
           await this.refresh();
-          if (this.#missingOf(chunks) === missing) throw new Error(`the item at offset ${missing} is missing from the list`);
+          if (this.#missingOf(chunks) === missing)
+            throw new Error(`the item at offset ${missing} is missing from the list`);
           break;
         }
       }
