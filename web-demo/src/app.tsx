@@ -45,24 +45,49 @@ export function App() {
         <Crumbs session={now.kind === 'open' ? now.session : undefined} />
         <span class="toolbar-gap" />
         <RequestMeter />
-        <button type="button" class="button is-quiet is-small zone" data-testid="zone" aria-label={`Times in ${zone.value === 'utc' ? 'UTC' : 'local time'}: change`} onClick={otherZone}>
+        <button
+          type="button"
+          class="button is-quiet is-small zone"
+          data-testid="zone"
+          aria-label={`Times in ${zone.value === 'utc' ? 'UTC' : 'local time'}: change`}
+          onClick={otherZone}
+        >
           {zone.value === 'utc' ? 'UTC' : 'Local'}
         </button>
-        <button type="button" class="button is-quiet is-icon" data-testid="theme" data-theme-choice={theme.value} aria-label={`Colours: ${theme.value}; change`} title={`Colours: ${theme.value}`} onClick={nextTheme}>
+        <button
+          type="button"
+          class="button is-quiet is-icon"
+          data-testid="theme"
+          data-theme-choice={theme.value}
+          aria-label={`Colours: ${theme.value}; change`}
+          title={`Colours: ${theme.value}`}
+          onClick={nextTheme}
+        >
           <Icon name={THEME_ICONS[theme.value]} />
         </button>
-        <button type="button" class="button is-quiet is-icon wide-only" data-testid="help-open" aria-label="Keyboard help" title="Keyboard help" onClick={() => setHelping(true)}>
+        <button
+          type="button"
+          class="button is-quiet is-icon wide-only"
+          data-testid="help-open"
+          aria-label="Keyboard help"
+          title="Keyboard help"
+          onClick={() => setHelping(true)}
+        >
           <Icon name="help" />
         </button>
       </header>
       <div class="view">
-        {now.kind === 'starting' && <div class="starting" data-testid="starting" data-state="loading" role="status" aria-label="Loading" />}
+        {now.kind === 'starting' && (
+          <div class="starting" data-testid="starting" data-state="loading" role="status" aria-label="Loading" />
+        )}
         {now.kind === 'broken' && (
           <main class="page">
             <Failure error={now.error} retry={() => location.reload()} />
           </main>
         )}
-        {now.kind === 'connect' && <ConnectForm key={JSON.stringify(now.draft ?? null)} draft={now.draft} signed={now.signed} next={now.next} />}
+        {now.kind === 'connect' && (
+          <ConnectForm key={JSON.stringify(now.draft ?? null)} draft={now.draft} signed={now.signed} next={now.next} />
+        )}
         {now.kind === 'question' && <LinkQuestion link={now.link} />}
         {now.kind === 'open' && (
           <Boundary key={arrivals.value}>
@@ -77,12 +102,35 @@ export function App() {
   );
 }
 
-function PlaceView({ session, where, arrival }: { readonly session: Session; readonly where: Place; readonly arrival: number }) {
+function PlaceView({
+  session,
+  where,
+  arrival,
+}: {
+  readonly session: Session;
+  readonly where: Place;
+  readonly arrival: number;
+}) {
   switch (where.view) {
     case 'keys':
-      return <KeysView key={`${arrival} ${where.keyspace}`} session={session} keyspace={where.keyspace} search={where.search} />;
+      return (
+        <KeysView
+          key={`${arrival} ${where.keyspace}`}
+          session={session}
+          keyspace={where.keyspace}
+          search={where.search}
+        />
+      );
     case 'list':
-      return <ListView key={`${arrival} ${where.keyspace}/${where.key}`} session={session} keyspace={where.keyspace} listKey={where.key} state={where.state} />;
+      return (
+        <ListView
+          key={`${arrival} ${where.keyspace}/${where.key}`}
+          session={session}
+          keyspace={where.keyspace}
+          listKey={where.key}
+          state={where.state}
+        />
+      );
     default:
       return <KeyspacesView session={session} />;
   }
@@ -96,7 +144,11 @@ function Crumbs({ session }: { readonly session: Session | undefined }) {
     <nav class="crumbs" aria-label="Where you are">
       <ol>
         <li>
-          <a href="#/connect" data-testid="crumb-connection" title={`${connection.bucket} at ${hostOf(connection)}${signed ? ', signed requests' : ''}`}>
+          <a
+            href="#/connect"
+            data-testid="crumb-connection"
+            title={`${connection.bucket} at ${hostOf(connection)}${signed ? ', signed requests' : ''}`}
+          >
             {connection.bucket}
           </a>
         </li>
@@ -108,7 +160,11 @@ function Crumbs({ session }: { readonly session: Session | undefined }) {
               </a>
             </li>
             <li>
-              <a href={hrefOf({ view: 'keys', keyspace: where.keyspace, search: '' })} aria-current={where.view === 'keys' ? 'page' : undefined} data-testid="crumb-keyspace">
+              <a
+                href={hrefOf({ view: 'keys', keyspace: where.keyspace, search: '' })}
+                aria-current={where.view === 'keys' ? 'page' : undefined}
+                data-testid="crumb-keyspace"
+              >
                 {where.keyspace}
               </a>
             </li>

@@ -78,7 +78,13 @@ export class KeyList implements RowSource {
     this.error.value = undefined;
     const label = begin(this.#prefix === '' ? 'List keys' : `List keys ${this.#prefix}…`);
     try {
-      const options = { prefix: this.#prefix, maxNames: PAGE_NAMES, continuation: this.#continuation, signal: reading.signal, label };
+      const options = {
+        prefix: this.#prefix,
+        maxNames: PAGE_NAMES,
+        continuation: this.#continuation,
+        signal: reading.signal,
+        label,
+      };
       const { keys, continuation } = await this.#store.keys(this.#keyspace, options);
       this.#keys.push(...keys);
       this.#continuation = continuation ?? undefined;
@@ -121,7 +127,8 @@ export class KeyList implements RowSource {
   seen(first: number, end: number): void {
     this.#seen = this.#keys.slice(first, end);
     // What could not be read is tried again when it comes into sight again.
-    for (const [key, state] of this.#states) if (state instanceof Error && !this.#seen.includes(key)) this.#states.delete(key);
+    for (const [key, state] of this.#states)
+      if (state instanceof Error && !this.#seen.includes(key)) this.#states.delete(key);
     for (const [key, asking] of this.#asking) {
       if (this.#seen.includes(key)) continue;
       asking.abort();
@@ -158,7 +165,10 @@ export class KeyList implements RowSource {
     this.#asking.set(key, asking);
     let state: KeyState;
     try {
-      const info: KeyInfo | null = await this.#store.stat(this.#keyspace, key, { signal: asking.signal, label: join('Look at keys') });
+      const info: KeyInfo | null = await this.#store.stat(this.#keyspace, key, {
+        signal: asking.signal,
+        label: join('Look at keys'),
+      });
       state = info ?? 'none';
     } catch (error) {
       if (asking.signal.aborted) return;

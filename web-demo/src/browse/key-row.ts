@@ -42,7 +42,13 @@ export function fillKeyRow(row: HTMLElement, key: string, href: string, state: K
   cells.link.textContent = key;
   const isKnown = typeof state === 'object' && !(state instanceof Error);
   row.dataset.state = state instanceof Error ? 'error' : typeof state === 'string' ? state : 'ready';
-  cells.items.textContent = isKnown ? formatCount(state.itemCount) : state === 'none' ? 'none' : state instanceof Error ? 'could not be read' : '';
+  cells.items.textContent = isKnown
+    ? formatCount(state.itemCount)
+    : state === 'none'
+      ? 'none'
+      : state instanceof Error
+        ? 'could not be read'
+        : '';
   cells.items.title = state instanceof Error ? state.message : '';
   cells.size.textContent = isKnown ? formatBytes(state.valueBytes) : '';
   const newest = isKnown ? state.maxTimestamp : null;

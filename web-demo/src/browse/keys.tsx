@@ -28,7 +28,12 @@ export function KeysView({ session, keyspace, search }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const list = useMemo(() => {
     const placeOf = (key: string) => ({ view: 'list', keyspace, key, state: START }) as const;
-    return new KeyList(session.store, keyspace, (key) => hrefOf(placeOf(key)), (key) => go(placeOf(key)));
+    return new KeyList(
+      session.store,
+      keyspace,
+      (key) => hrefOf(placeOf(key)),
+      (key) => go(placeOf(key)),
+    );
   }, [session, keyspace]);
 
   useEffect(() => {
@@ -98,17 +103,29 @@ export function KeysView({ session, keyspace, search }: Props) {
           data-testid="keys"
         >
           <div ref={head} class="row grid-head" role="row">
-            <div class="cell cell-name" role="columnheader">Key</div>
-            <div class="cell cell-items" role="columnheader">Items</div>
-            <div class="cell cell-size" role="columnheader">Size</div>
-            <div class="cell cell-age" role="columnheader">Newest<span class="wide-only">&nbsp;item</span></div>
+            <div class="cell cell-name" role="columnheader">
+              Key
+            </div>
+            <div class="cell cell-items" role="columnheader">
+              Items
+            </div>
+            <div class="cell cell-size" role="columnheader">
+              Size
+            </div>
+            <div class="cell cell-age" role="columnheader">
+              Newest<span class="wide-only">&nbsp;item</span>
+            </div>
           </div>
           <div ref={body} class="grid-body" role="rowgroup" />
         </div>
         {status === 'empty' && (
           <div class="empty is-over" data-testid="empty">
             <h2>{typed === '' ? 'No list yet' : 'No such key'}</h2>
-            <p>{typed === '' ? 'A list begins with its first append.' : `No key of this keyspace begins with “${typed}”. Capital letters count.`}</p>
+            <p>
+              {typed === ''
+                ? 'A list begins with its first append.'
+                : `No key of this keyspace begins with “${typed}”. Capital letters count.`}
+            </p>
           </div>
         )}
       </div>

@@ -53,7 +53,8 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
     return () => abort.current.abort();
   }, [session]);
 
-  const isEmpty = listed !== undefined && listed.keyspaces.length + listed.unreadable.length === 0 && listed.continuation === null;
+  const isEmpty =
+    listed !== undefined && listed.keyspaces.length + listed.unreadable.length === 0 && listed.continuation === null;
   const state = error !== undefined ? 'error' : !listed ? 'loading' : isEmpty ? 'empty' : 'ready';
   const { connection } = session;
   useTitle(connection.bucket);
@@ -71,8 +72,8 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
         <div class="empty" data-testid="empty">
           <h2>No keyspace yet</h2>
           <p>
-            A keyspace is made by <code>klstore keyspace create NAME</code>. If you expected some, look at the prefix of the
-            connection.
+            A keyspace is made by <code>klstore keyspace create NAME</code>. If you expected some, look at the prefix of
+            the connection.
           </p>
           <button type="button" class="button" onClick={reload}>
             Look again
@@ -85,8 +86,12 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
             <thead>
               <tr>
                 <th scope="col">Keyspace</th>
-                <th scope="col" class="is-number">Created, {zoneName(zone.value)}</th>
-                <th scope="col" class="is-number">Format</th>
+                <th scope="col" class="is-number">
+                  Created, {zoneName(zone.value)}
+                </th>
+                <th scope="col" class="is-number">
+                  Format
+                </th>
               </tr>
             </thead>
             <tbody>
@@ -97,7 +102,9 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
                       {keyspace}
                     </a>
                   </td>
-                  <td class="is-number">{Number.isNaN(created.getTime()) ? '' : formatMinute(BigInt(created.getTime()), zone.value)}</td>
+                  <td class="is-number">
+                    {Number.isNaN(created.getTime()) ? '' : formatMinute(BigInt(created.getTime()), zone.value)}
+                  </td>
                   <td class="is-number">{formatVersion}</td>
                 </tr>
               ))}
@@ -113,7 +120,9 @@ export function KeyspacesView({ session }: { readonly session: Session }) {
           </table>
         </div>
       )}
-      {error !== undefined && <Failure error={error} retry={() => void more(listed ?? NOTHING, listed?.continuation ?? undefined)} />}
+      {error !== undefined && (
+        <Failure error={error} retry={() => void more(listed ?? NOTHING, listed?.continuation ?? undefined)} />
+      )}
       {listed && listed.continuation !== null && error === undefined && (
         <button
           type="button"

@@ -5,7 +5,15 @@ import { checkConnection, corsRule, hostOf } from './connection';
 describe('a connection', () => {
   it('is written in one way', () => {
     const checked = checkConnection({ endpoint: ' HTTP://LocalHost:9000 ', bucket: ' demo ', prefix: 'a/b' });
-    expect(checked).toEqual({ value: { endpoint: 'http://localhost:9000/', bucket: 'demo', region: 'us-east-1', prefix: 'a/b/', pathStyle: false } });
+    expect(checked).toEqual({
+      value: {
+        endpoint: 'http://localhost:9000/',
+        bucket: 'demo',
+        region: 'us-east-1',
+        prefix: 'a/b/',
+        pathStyle: false,
+      },
+    });
   });
 
   it('of AWS needs a bucket alone', () => {
@@ -29,6 +37,10 @@ describe('a connection', () => {
 
   it("the rule that a bucket needs is S3's JSON", () => {
     const [rule] = JSON.parse(corsRule('https://example.org')) as Record<string, unknown>[];
-    expect(rule).toMatchObject({ AllowedOrigins: ['https://example.org'], AllowedMethods: ['GET'], ExposeHeaders: ['ETag', 'Content-Range'] });
+    expect(rule).toMatchObject({
+      AllowedOrigins: ['https://example.org'],
+      AllowedMethods: ['GET'],
+      ExposeHeaders: ['ETag', 'Content-Range'],
+    });
   });
 });

@@ -8,8 +8,8 @@ export function CorsHelp() {
   return (
     <div class="cors" data-testid="cors-help">
       <p>
-        A browser asks the bucket whether a page of <code>{location.origin}</code> may read it. Set this as the bucket's CORS
-        rule: in the AWS console under <em>Permissions</em>, <em>Cross-origin resource sharing</em>; elsewhere with{' '}
+        A browser asks the bucket whether a page of <code>{location.origin}</code> may read it. Set this as the bucket's
+        CORS rule: in the AWS console under <em>Permissions</em>, <em>Cross-origin resource sharing</em>; elsewhere with{' '}
         <code>aws s3api put-bucket-cors</code>, where it stands in <code>{'{"CORSRules": …}'}</code>.
       </p>
       <pre class="code" data-testid="cors-rule" tabIndex={0}>

@@ -107,7 +107,8 @@ export function ConnectForm({ draft, signed, next }: Props) {
       <div class="connect-lead">
         <h1>Look into your lists</h1>
         <p class="lead">
-          This page reads klstore lists straight from a bucket. There is no server between: what you type stays in this tab.
+          This page reads klstore lists straight from a bucket. There is no server between: what you type stays in this
+          tab.
         </p>
         <ul class="points">
           <li>Requests go from here to the bucket, as plain GETs. Nothing is ever written.</li>
@@ -115,7 +116,12 @@ export function ConnectForm({ draft, signed, next }: Props) {
           <li>Every view is a link. None holds a key.</li>
         </ul>
         {home.value && (
-          <button type="button" class="button" data-testid="open-home" onClick={() => void openWithoutKeys(home.value!.connection)}>
+          <button
+            type="button"
+            class="button"
+            data-testid="open-home"
+            onClick={() => void openWithoutKeys(home.value!.connection)}
+          >
             {home.value.title ?? `Open ${home.value.connection.bucket}`}
           </button>
         )}
@@ -174,11 +180,23 @@ export function ConnectForm({ draft, signed, next }: Props) {
           <legend class="field-label">Credentials</legend>
           <div class="segments" role="radiogroup" aria-label="Credentials">
             <label class={`segment${usesKeys ? '' : ' is-on'}`}>
-              <input type="radio" name="keys" checked={!usesKeys} data-testid="keys-none" onChange={() => setUsesKeys(false)} />
+              <input
+                type="radio"
+                name="keys"
+                checked={!usesKeys}
+                data-testid="keys-none"
+                onChange={() => setUsesKeys(false)}
+              />
               None: public bucket
             </label>
             <label class={`segment${usesKeys ? ' is-on' : ''}`}>
-              <input type="radio" name="keys" checked={usesKeys} data-testid="keys-typed" onChange={() => setUsesKeys(true)} />
+              <input
+                type="radio"
+                name="keys"
+                checked={usesKeys}
+                data-testid="keys-typed"
+                onChange={() => setUsesKeys(true)}
+              />
               Access key
             </label>
           </div>
@@ -188,7 +206,9 @@ export function ConnectForm({ draft, signed, next }: Props) {
               <Secret name="secret-key" label="Secret access key" />
               <Secret name="session-token" label="Session token, of temporary keys" />
               <p class={`field-hint${problem?.field === 'keys' ? ' is-wrong' : ''}`}>
-                {problem?.field === 'keys' ? problem.problem : 'Kept in memory until you close the tab. Requests are signed here; the keys are never sent.'}
+                {problem?.field === 'keys'
+                  ? problem.problem
+                  : 'Kept in memory until you close the tab. Requests are signed here; the keys are never sent.'}
               </p>
             </div>
           )}

@@ -19,7 +19,9 @@ export function LinkQuestion({ link }: Props) {
           <dt>Bucket</dt>
           <dd data-testid="question-bucket">{connection.bucket}</dd>
           <dt>At</dt>
-          <dd data-testid="question-endpoint">{connection.endpoint === '' ? hostOf(connection) : connection.endpoint}</dd>
+          <dd data-testid="question-endpoint">
+            {connection.endpoint === '' ? hostOf(connection) : connection.endpoint}
+          </dd>
           {connection.prefix !== '' && (
             <>
               <dt>Prefix</dt>
@@ -29,7 +31,12 @@ export function LinkQuestion({ link }: Props) {
         </dl>
         <p>Your credentials of other connections are not used for it.</p>
         <div class="failure-actions">
-          <button type="button" class="button is-main" data-testid="question-open" onClick={() => void openWithoutKeys(connection, place)}>
+          <button
+            type="button"
+            class="button is-main"
+            data-testid="question-open"
+            onClick={() => void openWithoutKeys(connection, place)}
+          >
             Open without credentials
           </button>
           <button

@@ -29,7 +29,12 @@ export interface Home {
 
 export type Phase =
   | { readonly kind: 'starting' }
-  | { readonly kind: 'connect'; readonly draft: Connection | undefined; readonly signed: boolean; readonly next: Place | undefined }
+  | {
+      readonly kind: 'connect';
+      readonly draft: Connection | undefined;
+      readonly signed: boolean;
+      readonly next: Place | undefined;
+    }
   | { readonly kind: 'question'; readonly link: Link & { readonly connection: Connection } }
   | { readonly kind: 'open'; readonly session: Session }
   | { readonly kind: 'broken'; readonly error: unknown };
@@ -108,7 +113,11 @@ export async function openWithoutKeys(connection: Connection, target: Place = { 
 }
 
 /** Opens a store and looks for its keyspaces, so that a form can say what is wrong. */
-export async function connect(connection: Connection, credentials: Credentials | undefined, next: Place | undefined): Promise<void> {
+export async function connect(
+  connection: Connection,
+  credentials: Credentials | undefined,
+  next: Place | undefined,
+): Promise<void> {
   const store = await openStore(connection, credentials);
   let keyspaces: KeyspacePage;
   try {

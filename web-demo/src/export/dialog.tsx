@@ -73,19 +73,44 @@ export function ExportDialog({ list, onClose }: Props) {
         <div class="field-pair">
           <label class="field">
             <span class="field-label">From offset</span>
-            <input class="input is-data" data-testid="export-first" value={first} disabled={isRunning} inputMode="numeric" onInput={(event) => setFirst(event.currentTarget.value)} />
+            <input
+              class="input is-data"
+              data-testid="export-first"
+              value={first}
+              disabled={isRunning}
+              inputMode="numeric"
+              onInput={(event) => setFirst(event.currentTarget.value)}
+            />
           </label>
           <label class="field">
             <span class="field-label">To offset, included</span>
-            <input class="input is-data" data-testid="export-last" value={last} disabled={isRunning} inputMode="numeric" onInput={(event) => setLast(event.currentTarget.value)} />
+            <input
+              class="input is-data"
+              data-testid="export-last"
+              value={last}
+              disabled={isRunning}
+              inputMode="numeric"
+              onInput={(event) => setLast(event.currentTarget.value)}
+            />
           </label>
         </div>
         <div class="choices">
-          <button type="button" class="button is-small" disabled={isRunning} onClick={() => choose(begin, next > begin ? next - 1n : begin)}>
+          <button
+            type="button"
+            class="button is-small"
+            disabled={isRunning}
+            onClick={() => choose(begin, next > begin ? next - 1n : begin)}
+          >
             The whole list
           </button>
           {seen && (
-            <button type="button" class="button is-small" disabled={isRunning} data-testid="export-seen" onClick={() => choose(seen.first, seen.last)}>
+            <button
+              type="button"
+              class="button is-small"
+              disabled={isRunning}
+              data-testid="export-seen"
+              onClick={() => choose(seen.first, seen.last)}
+            >
               What is seen
             </button>
           )}
@@ -93,7 +118,14 @@ export function ExportDialog({ list, onClose }: Props) {
         <div class="segments" role="radiogroup" aria-label="Format">
           {(['ndjson', 'csv'] as const).map((name) => (
             <label key={name} class={`segment${format === name ? ' is-on' : ''}`}>
-              <input type="radio" name="format" checked={format === name} disabled={isRunning} data-testid={`export-${name}`} onChange={() => setFormat(name)} />
+              <input
+                type="radio"
+                name="format"
+                checked={format === name}
+                disabled={isRunning}
+                data-testid={`export-${name}`}
+                onChange={() => setFormat(name)}
+              />
               {name.toUpperCase()}
             </label>
           ))}
@@ -105,7 +137,13 @@ export function ExportDialog({ list, onClose }: Props) {
         </p>
         {format === 'csv' && (
           <label class="check">
-            <input type="checkbox" checked={guard} disabled={isRunning} data-testid="export-guard" onChange={(event) => setGuard(event.currentTarget.checked)} />
+            <input
+              type="checkbox"
+              checked={guard}
+              disabled={isRunning}
+              data-testid="export-guard"
+              onChange={(event) => setGuard(event.currentTarget.checked)}
+            />
             <span>Put a quote before what a spreadsheet would run as a formula</span>
           </label>
         )}
@@ -118,7 +156,8 @@ export function ExportDialog({ list, onClose }: Props) {
           <div class="progress" data-testid="export-progress" data-items={state.progress.items}>
             <progress max={state.items} value={state.progress.items} aria-label="Export" />
             <span>
-              {formatCount(state.progress.items)} of {formatCount(state.items)} items, {formatBytes(state.progress.bytes)}
+              {formatCount(state.progress.items)} of {formatCount(state.items)} items,{' '}
+              {formatBytes(state.progress.bytes)}
             </span>
           </div>
         )}

@@ -10,7 +10,9 @@ describe('NDJSON', () => {
     expect(ndjsonLine(itemOf(5, '{"a":"é"}\n', { nonce: 2n ** 100n }))).toBe(
       '{"offset":5,"timestamp":1357034400000,"nonce":"1267650600228229401496703205376","value":"{\\"a\\":\\"é\\"}\\n"}\n',
     );
-    expect(ndjsonLine(itemOf(2n ** 64n - 1n, Uint8Array.of(0xff, 0)))).toBe('{"offset":18446744073709551615,"timestamp":1357034400000,"value_base64":"/wA="}\n');
+    expect(ndjsonLine(itemOf(2n ** 64n - 1n, Uint8Array.of(0xff, 0)))).toBe(
+      '{"offset":18446744073709551615,"timestamp":1357034400000,"value_base64":"/wA="}\n',
+    );
   });
 });
 

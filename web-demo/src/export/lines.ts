@@ -59,6 +59,10 @@ function base64(bytes: Uint8Array): string {
 
 /** A file's name from a list's: nothing in it that a file system minds. */
 export function fileName(keyspace: string, key: string, first: bigint, last: bigint, format: Format): string {
-  const plain = (text: string) => text.replace(/[^A-Za-z0-9._-]+/g, '_').replace(/^\.+/, '').slice(0, 60) || 'list';
+  const plain = (text: string) =>
+    text
+      .replace(/[^A-Za-z0-9._-]+/g, '_')
+      .replace(/^\.+/, '')
+      .slice(0, 60) || 'list';
   return `${plain(keyspace)}-${plain(key)}-${first}-${last}.${format}`;
 }

@@ -55,7 +55,13 @@ export async function exportRange(
     piece = '';
   };
   const lineOf = (item: Item) => (format === 'csv' ? csvLine(item, csv) : ndjsonLine(item));
-  const options = { startOffset: first, pageSize: PAGE_ITEMS, maxItems: Number(bounded(last - first + 1n)), signal, label };
+  const options = {
+    startOffset: first,
+    pageSize: PAGE_ITEMS,
+    maxItems: Number(bounded(last - first + 1n)),
+    signal,
+    label,
+  };
   reading: for await (const page of store.pages(keyspace, key, options)) {
     spent(label, page.stats);
     let until = performance.now() + SLICE;

@@ -62,20 +62,46 @@ export function FindBar({ list, inputRef, onClose }: Props) {
             }}
           />
         </label>
-        <button type="button" class="button is-small is-icon" aria-label="Previous match" data-testid="find-previous" disabled={matches === 0} onClick={() => list.step(-1)}>
+        <button
+          type="button"
+          class="button is-small is-icon"
+          aria-label="Previous match"
+          data-testid="find-previous"
+          disabled={matches === 0}
+          onClick={() => list.step(-1)}
+        >
           <Icon name="previous" />
         </button>
-        <button type="button" class="button is-small is-icon" aria-label="Next match" data-testid="find-next" disabled={matches === 0} onClick={() => list.step(1)}>
+        <button
+          type="button"
+          class="button is-small is-icon"
+          aria-label="Next match"
+          data-testid="find-next"
+          disabled={matches === 0}
+          onClick={() => list.step(1)}
+        >
           <Icon name="next" />
         </button>
         <label class="check">
-          <input type="checkbox" data-testid="find-only" disabled={!isOn} checked={list.only.value} onChange={(event) => (list.only.value = event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            data-testid="find-only"
+            disabled={!isOn}
+            checked={list.only.value}
+            onChange={(event) => (list.only.value = event.currentTarget.checked)}
+          />
           <span>Only matches</span>
         </label>
         <span class="find-summary" data-testid="find-summary" data-matches={matches}>
           {summary}
         </span>
-        <button type="button" class="button is-small is-icon find-close" aria-label="Stop finding" data-testid="find-close" onClick={onClose}>
+        <button
+          type="button"
+          class="button is-small is-icon find-close"
+          aria-label="Stop finding"
+          data-testid="find-close"
+          onClick={onClose}
+        >
           <Icon name="close" />
         </button>
       </div>
@@ -83,7 +109,13 @@ export function FindBar({ list, inputRef, onClose }: Props) {
         <div class="find-line is-scan">
           <label class="scan-limit">
             Scan up to
-            <select class="input" data-testid="scan-limit" value={limit} disabled={isRunning} onChange={(event) => setLimit(Number(event.currentTarget.value))}>
+            <select
+              class="input"
+              data-testid="scan-limit"
+              value={limit}
+              disabled={isRunning}
+              onChange={(event) => setLimit(Number(event.currentTarget.value))}
+            >
               {LIMITS.map((amount) => (
                 <option key={amount} value={amount}>
                   {formatCount(amount)}
@@ -92,16 +124,30 @@ export function FindBar({ list, inputRef, onClose }: Props) {
             </select>
             items
           </label>
-          <button type="button" class="button is-small" data-testid="scan-backwards" disabled={isRunning} onClick={() => list.scan('backwards', limit)}>
+          <button
+            type="button"
+            class="button is-small"
+            data-testid="scan-backwards"
+            disabled={isRunning}
+            onClick={() => list.scan('backwards', limit)}
+          >
             towards older
           </button>
-          <button type="button" class="button is-small" data-testid="scan-forwards" disabled={isRunning} onClick={() => list.scan('forwards', limit)}>
+          <button
+            type="button"
+            class="button is-small"
+            data-testid="scan-forwards"
+            disabled={isRunning}
+            onClick={() => list.scan('forwards', limit)}
+          >
             towards newer
           </button>
           {scan && (
             <span class="scan-progress" data-testid="scan-progress" data-looked={scan.looked} data-found={scan.found}>
               <progress max={scan.limit} value={scan.looked} aria-label="Scan" class={isRunning ? '' : 'is-still'} />
-              {scan.state === 'failed' ? `Stopped: ${messageOf(scan.error)}` : `${formatCount(scan.looked)} looked at, ${formatCount(scan.found)} found`}
+              {scan.state === 'failed'
+                ? `Stopped: ${messageOf(scan.error)}`
+                : `${formatCount(scan.looked)} looked at, ${formatCount(scan.found)} found`}
               {scan.state === 'done' && (scan.looked < scan.limit ? ', up to the end' : ', up to the bound')}
               {scan.state === 'cancelled' && ', cancelled'}
             </span>

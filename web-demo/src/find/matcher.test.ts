@@ -13,7 +13,10 @@ it('looks without regard to case, unless there is a capital letter', () => {
 });
 
 it('marks where it stands, a few times at most', () => {
-  expect(marksIn('aXbxc', 'x')).toEqual([[1, 2], [3, 4]]);
+  expect(marksIn('aXbxc', 'x')).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
   expect(marksIn('x'.repeat(100), 'x')).toHaveLength(8);
   expect(marksIn('İx', 'x')).toEqual([[1, 2]]);
 });

@@ -33,9 +33,9 @@ describe('a value', () => {
   });
 
   it('as a field is short text', () => {
-    expect([undefined, null, true, 1.5, 'x', [1, 2], { a: 1 }, new WrittenNumber('12345678901234567890')].map(fieldText)).toEqual([
-      '', 'null', 'true', '1.5', 'x', '[2]', '{1}', '12345678901234567890',
-    ]);
+    expect(
+      [undefined, null, true, 1.5, 'x', [1, 2], { a: 1 }, new WrittenNumber('12345678901234567890')].map(fieldText),
+    ).toEqual(['', 'null', 'true', '1.5', 'x', '[2]', '{1}', '12345678901234567890']);
   });
 
   it('as hex has its bytes and what of them is ASCII', () => {

@@ -8,7 +8,13 @@ const nothing = { toggled: new Set<string>(), shown: new Map<string, number>() }
 describe('a tree', () => {
   it('has a line for each part that is open', () => {
     const lines = outline({ a: 1, b: { c: [true, null] }, 'd/e~': 'x' }, nothing);
-    expect(lines.map(({ pointer, text }) => `${pointer} ${text}`)).toEqual([' {3}', '/a 1', '/b {1}', '/b/c [2]', '/d~1e~0 "x"']);
+    expect(lines.map(({ pointer, text }) => `${pointer} ${text}`)).toEqual([
+      ' {3}',
+      '/a 1',
+      '/b {1}',
+      '/b/c [2]',
+      '/d~1e~0 "x"',
+    ]);
     const opened = outline({ b: { c: [true] } }, { ...nothing, toggled: new Set(['/b/c']) });
     expect(opened.at(-1)).toMatchObject({ pointer: '/b/c/0', kind: 'boolean', text: 'true' });
     const closed = outline({ b: { c: [true] } }, { ...nothing, toggled: new Set(['']) });

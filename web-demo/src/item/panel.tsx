@@ -52,20 +52,45 @@ export function ItemPanel({ list, offset }: Props) {
 
   const isGone = read?.offset === offset && read.item === undefined && !item;
   return (
-    <aside class="item" aria-label={`Item ${offset}`} data-testid="item-panel" data-offset={String(offset)} data-state={item ? 'ready' : error ? 'error' : isGone ? 'empty' : 'loading'}>
+    <aside
+      class="item"
+      aria-label={`Item ${offset}`}
+      data-testid="item-panel"
+      data-offset={String(offset)}
+      data-state={item ? 'ready' : error ? 'error' : isGone ? 'empty' : 'loading'}
+    >
       <header class="item-head">
         <h2>
           <span class="overline">Item</span>
           {String(offset)}
         </h2>
         <div class="item-tools">
-          <button type="button" class="button is-icon is-small" aria-label="Item before it" data-testid="item-previous" disabled={offset === 0n} onClick={() => step(list, offset, -1n)}>
+          <button
+            type="button"
+            class="button is-icon is-small"
+            aria-label="Item before it"
+            data-testid="item-previous"
+            disabled={offset === 0n}
+            onClick={() => step(list, offset, -1n)}
+          >
             <Icon name="previous" />
           </button>
-          <button type="button" class="button is-icon is-small" aria-label="Item after it" data-testid="item-next" onClick={() => step(list, offset, 1n)}>
+          <button
+            type="button"
+            class="button is-icon is-small"
+            aria-label="Item after it"
+            data-testid="item-next"
+            onClick={() => step(list, offset, 1n)}
+          >
             <Icon name="next" />
           </button>
-          <button type="button" class="button is-icon is-small" aria-label="Close the item" data-testid="item-close" onClick={() => (list.close(), list.focus())}>
+          <button
+            type="button"
+            class="button is-icon is-small"
+            aria-label="Close the item"
+            data-testid="item-close"
+            onClick={() => (list.close(), list.focus())}
+          >
             <Icon name="close" />
           </button>
         </div>
@@ -134,10 +159,25 @@ function ItemContent({ list, item }: { readonly list: ListController; readonly i
         </div>
         <span class="toolbar-gap" />
         <CopyButton label="Copy" title="Copy the value" testid="copy-value" text={() => copied(item, tab, parsed)} />
-        <CopyButton label="Link" title="Copy a link to this item" icon="link" testid="copy-item-link" text={() => (flush(), location.href)} />
+        <CopyButton
+          label="Link"
+          title="Copy a link to this item"
+          icon="link"
+          testid="copy-item-link"
+          text={() => (flush(), location.href)}
+        />
       </div>
-      <div class="item-value" id="item-value" role="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0} data-testid="item-value" data-tab={tab}>
-        {tab === 'json' && (isJson ? <JsonTree list={list} value={parsed.value} /> : <p class="is-dim item-note">{parsed.problem}</p>)}
+      <div
+        class="item-value"
+        id="item-value"
+        role="tabpanel"
+        aria-labelledby={`tab-${tab}`}
+        tabIndex={0}
+        data-testid="item-value"
+        data-tab={tab}
+      >
+        {tab === 'json' &&
+          (isJson ? <JsonTree list={list} value={parsed.value} /> : <p class="is-dim item-note">{parsed.problem}</p>)}
         {tab === 'text' && <TextValue value={item.value} />}
         {tab === 'hex' && <HexValue value={item.value} />}
       </div>

@@ -36,7 +36,13 @@ export function JsonTree({ list, value }: Props) {
           data-pointer={line.pointer}
           ref={(element) => element?.style.setProperty('--depth', String(Math.min(line.depth, DEEPEST)))}
         >
-          <TreeLine line={line} isColumn={columns.includes(line.pointer)} onToggle={toggle} onMore={showMore} onColumn={(pointer) => list.toggleColumn(pointer)} />
+          <TreeLine
+            line={line}
+            isColumn={columns.includes(line.pointer)}
+            onToggle={toggle}
+            onMore={showMore}
+            onColumn={(pointer) => list.toggleColumn(pointer)}
+          />
         </li>
       ))}
     </ul>
@@ -63,7 +69,9 @@ function TreeLine({ line, isColumn, onToggle, onMore, onColumn }: LineProps) {
   if (left) {
     return (
       <span class="is-dim" data-testid="json-bound">
-        {left === 'depth' ? `Deeper than ${DEEPEST} levels: look at the text` : `${formatCount(parts)} more: only ${formatCount(MOST_LINES)} lines are shown`}
+        {left === 'depth'
+          ? `Deeper than ${DEEPEST} levels: look at the text`
+          : `${formatCount(parts)} more: only ${formatCount(MOST_LINES)} lines are shown`}
       </span>
     );
   }
@@ -72,7 +80,14 @@ function TreeLine({ line, isColumn, onToggle, onMore, onColumn }: LineProps) {
   return (
     <>
       {canOpen ? (
-        <button type="button" class={`tree-toggle${open ? ' is-open' : ''}`} aria-expanded={open} aria-label={`${label}, ${parts} parts`} data-testid="json-toggle" onClick={() => onToggle(pointer)}>
+        <button
+          type="button"
+          class={`tree-toggle${open ? ' is-open' : ''}`}
+          aria-expanded={open}
+          aria-label={`${label}, ${parts} parts`}
+          data-testid="json-toggle"
+          onClick={() => onToggle(pointer)}
+        >
           <Icon name="chevron" />
         </button>
       ) : (

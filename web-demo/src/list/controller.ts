@@ -243,7 +243,12 @@ export class ListController implements RowSource {
     const start = kind === 'time' ? { startTimestamp: value } : { startNonce: value };
     const label = begin(`Jump to ${kind}`);
     const { model } = this;
-    const page = await model.store.readPage(model.keyspace, model.key, { ...start, maxItems: 1, signal: model.signal, label });
+    const page = await model.store.readPage(model.keyspace, model.key, {
+      ...start,
+      maxItems: 1,
+      signal: model.signal,
+      label,
+    });
     spent(label, page.stats);
     const found = page.items[0];
     if (!found) {
@@ -261,15 +266,23 @@ export class ListController implements RowSource {
     const { model } = this;
     const label = begin('Jump to time');
     const maxItems = Number(count < MOST_LOOKED ? count : MOST_LOOKED);
-    const page = await model.store.readPage(model.keyspace, model.key, { startOffset: first, maxItems, signal: model.signal, label });
+    const page = await model.store.readPage(model.keyspace, model.key, {
+      startOffset: first,
+      maxItems,
+      signal: model.signal,
+      label,
+    });
     spent(label, page.stats);
-    const found = page.items.find(({ timestamp }) => timestamp >= from && timestamp <= to) ?? page.items.find(({ timestamp }) => timestamp >= from);
+    const found =
+      page.items.find(({ timestamp }) => timestamp >= from && timestamp <= to) ??
+      page.items.find(({ timestamp }) => timestamp >= from);
     this.said.value = this.jumpToOffset(found?.offset ?? first);
   }
 
   /** Where new items come in, looked for anew. */
   async renewHead(): Promise<void> {
-    if (this.live.state.peek() === 'off') await this.model.refresh().catch((error: unknown) => (this.said.value = messageOf(error)));
+    if (this.live.state.peek() === 'off')
+      await this.model.refresh().catch((error: unknown) => (this.said.value = messageOf(error)));
     this.showHead();
   }
 
@@ -310,7 +323,9 @@ export class ListController implements RowSource {
     const from = this.item.peek() ?? this.seenOffsets.peek()?.first ?? 0n;
     const sign = this.order.peek() === 'forwards' ? direction : -direction;
     const next =
-      sign > 0 ? (matches.find(({ offset }) => offset > from) ?? matches[0]!) : (matches.findLast(({ offset }) => offset < from) ?? matches.at(-1)!);
+      sign > 0
+        ? (matches.find(({ offset }) => offset > from) ?? matches[0]!)
+        : (matches.findLast(({ offset }) => offset < from) ?? matches.at(-1)!);
     this.item.value = next.offset;
     this.#showAt(next.offset, true);
     this.said.value = `Match at offset ${next.offset}.`;
@@ -381,7 +396,8 @@ export class ListController implements RowSource {
     if (!grid) return;
     const { next } = this.model.shown.peek();
     this.isAtHead.value = this.order.peek() === 'backwards' ? grid.isAtStart : grid.isAtEnd;
-    if (this.isAtHead.value || this.#seenNext.peek() === 0n || this.live.state.peek() === 'off') this.#seenNext.value = next;
+    if (this.isAtHead.value || this.#seenNext.peek() === 0n || this.live.state.peek() === 'off')
+      this.#seenNext.value = next;
   }
 
   #refreshSoon(): void {

@@ -12,14 +12,19 @@ export function ListHead({ list }: { readonly list: ListController }) {
       <dd data-testid={testid}>{value}</dd>
     </div>
   );
-  const time = (timestamp: bigint | null | undefined) => (timestamp === null || timestamp === undefined ? '–' : formatTime(timestamp, zone.value).slice(0, 19));
+  const time = (timestamp: bigint | null | undefined) =>
+    timestamp === null || timestamp === undefined ? '–' : formatTime(timestamp, zone.value).slice(0, 19);
   return (
     <header class="list-head">
       <h1 title={list.model.key}>{list.model.key}</h1>
       <dl class="list-facts">
         {fact('Items', info ? formatCount(info.itemCount) : '–', 'item-count')}
         {fact('Size', info ? formatBytes(info.valueBytes) : '–', 'value-bytes')}
-        {fact('Offsets', info && info.itemCount > 0n ? `${info.firstOffset} – ${info.nextOffset - 1n}` : '–', 'offsets')}
+        {fact(
+          'Offsets',
+          info && info.itemCount > 0n ? `${info.firstOffset} – ${info.nextOffset - 1n}` : '–',
+          'offsets',
+        )}
         {fact(`First, ${zoneName(zone.value)}`, time(info?.minTimestamp), 'min-time')}
         {fact(`Last, ${zoneName(zone.value)}`, time(info?.maxTimestamp), 'max-time')}
       </dl>

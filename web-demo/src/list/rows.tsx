@@ -20,8 +20,14 @@ export function RowsView({ list }: { readonly list: ListController }) {
   useEffect(() => {
     const { style } = scroller.current!;
     style.setProperty('--offset-width', `calc(${Math.max(7, String(known.next).length)}ch + 18px)`);
-    style.setProperty('--nonce-width', nonces === 0n ? '0px' : `calc(${Math.min(22, Math.max(6, String(nonces).length))}ch + 18px)`);
-    style.setProperty('--field-columns', columns.length === 0 ? '' : columns.map(() => 'minmax(6rem, 10rem)').join(' '));
+    style.setProperty(
+      '--nonce-width',
+      nonces === 0n ? '0px' : `calc(${Math.min(22, Math.max(6, String(nonces).length))}ch + 18px)`,
+    );
+    style.setProperty(
+      '--field-columns',
+      columns.length === 0 ? '' : columns.map(() => 'minmax(6rem, 10rem)').join(' '),
+    );
     style.setProperty('--fields-width', `${columns.length * 6}rem`);
   }, [known.next, nonces, columns]);
 
@@ -39,11 +45,24 @@ export function RowsView({ list }: { readonly list: ListController }) {
         data-testid="rows"
       >
         <div ref={head} class="row grid-head" role="row" aria-rowindex={1}>
-          <div class="cell cell-offset" role="columnheader">Offset</div>
-          <div class="cell cell-time" role="columnheader">Time, {zoneName(zone.value)}</div>
-          <div class="cell cell-nonce" role="columnheader">Nonce</div>
+          <div class="cell cell-offset" role="columnheader">
+            Offset
+          </div>
+          <div class="cell cell-time" role="columnheader">
+            Time, {zoneName(zone.value)}
+          </div>
+          <div class="cell cell-nonce" role="columnheader">
+            Nonce
+          </div>
           {columns.map((pointer) => (
-            <div key={pointer} class="cell cell-field" role="columnheader" data-testid="column" data-column={pointer} title={pointer}>
+            <div
+              key={pointer}
+              class="cell cell-field"
+              role="columnheader"
+              data-testid="column"
+              data-column={pointer}
+              title={pointer}
+            >
               <span class="cell-title">{titleOf(pointer)}</span>
               <button
                 type="button"
@@ -56,7 +75,9 @@ export function RowsView({ list }: { readonly list: ListController }) {
               </button>
             </div>
           ))}
-          <div class="cell cell-value" role="columnheader">Value</div>
+          <div class="cell cell-value" role="columnheader">
+            Value
+          </div>
         </div>
         <div ref={body} class="grid-body" role="rowgroup" />
       </div>
@@ -78,7 +99,13 @@ function NewItems({ list }: { readonly list: ListController }) {
   if (state === 'off' || waiting === 0 || (state === 'live' && list.isAtHead.value)) return null;
   const isUp = list.order.value === 'backwards';
   return (
-    <button type="button" class={`new-items${isUp ? ' is-top' : ' is-bottom'}`} data-testid="new-items" data-count={waiting} onClick={() => list.showHead()}>
+    <button
+      type="button"
+      class={`new-items${isUp ? ' is-top' : ' is-bottom'}`}
+      data-testid="new-items"
+      data-count={waiting}
+      onClick={() => list.showHead()}
+    >
       <Icon name={isUp ? 'arrowUp' : 'arrowDown'} />
       {formatCount(waiting)} new
     </button>

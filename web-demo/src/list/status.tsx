@@ -15,7 +15,12 @@ export function StatusBar({ list }: { readonly list: ListController }) {
   const problem = failure ?? trouble;
   return (
     <footer class="status" data-testid="status" data-state={problem ? 'error' : isLoading ? 'loading' : 'ready'}>
-      <span class="status-where" data-testid="seen" data-first={seen ? String(seen.first) : ''} data-last={seen ? String(seen.last) : ''}>
+      <span
+        class="status-where"
+        data-testid="seen"
+        data-first={seen ? String(seen.first) : ''}
+        data-last={seen ? String(seen.last) : ''}
+      >
         {seen ? (
           list.only.value ? (
             `${formatCount(list.finder.matches.value.length)} matches`

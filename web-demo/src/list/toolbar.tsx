@@ -26,16 +26,35 @@ export function Toolbar({ list, jumpRef, isFinding, onFind, onExport }: Props) {
     <div class="toolbar" role="toolbar" aria-label="List">
       <Jump list={list} inputRef={jumpRef} />
       <div class="segments" role="group" aria-label="Order">
-        <button type="button" class={`segment${order === 'backwards' ? ' is-on' : ''}`} aria-pressed={order === 'backwards'} data-testid="order-backwards" onClick={() => list.setOrder('backwards')}>
+        <button
+          type="button"
+          class={`segment${order === 'backwards' ? ' is-on' : ''}`}
+          aria-pressed={order === 'backwards'}
+          data-testid="order-backwards"
+          onClick={() => list.setOrder('backwards')}
+        >
           Newest<span class="wide-only">&nbsp;first</span>
         </button>
-        <button type="button" class={`segment${order === 'forwards' ? ' is-on' : ''}`} aria-pressed={order === 'forwards'} data-testid="order-forwards" onClick={() => list.setOrder('forwards')}>
+        <button
+          type="button"
+          class={`segment${order === 'forwards' ? ' is-on' : ''}`}
+          aria-pressed={order === 'forwards'}
+          data-testid="order-forwards"
+          onClick={() => list.setOrder('forwards')}
+        >
           Oldest<span class="wide-only">&nbsp;first</span>
         </button>
       </div>
       <LiveButtons list={list} />
       <span class="toolbar-gap" />
-      <button type="button" class={`button is-small${isFinding ? ' is-on' : ''}`} aria-pressed={isFinding} aria-label="Find" data-testid="find-toggle" onClick={onFind}>
+      <button
+        type="button"
+        class={`button is-small${isFinding ? ' is-on' : ''}`}
+        aria-pressed={isFinding}
+        aria-label="Find"
+        data-testid="find-toggle"
+        onClick={onFind}
+      >
         <Icon name="search" />
         <span class="wide-only">Find</span>
       </button>
@@ -62,7 +81,13 @@ function LiveButtons({ list }: { readonly list: ListController }) {
   const state = list.live.state.value;
   return (
     <div class="live" data-testid="live" data-state={state}>
-      <button type="button" class={`button is-small${state === 'off' ? '' : ' is-on'}`} aria-pressed={state !== 'off'} data-testid="follow" onClick={() => list.toggleLive()}>
+      <button
+        type="button"
+        class={`button is-small${state === 'off' ? '' : ' is-on'}`}
+        aria-pressed={state !== 'off'}
+        data-testid="follow"
+        onClick={() => list.toggleLive()}
+      >
         <span class={`live-dot is-${state}`} aria-hidden="true" />
         {state === 'paused' ? 'Paused' : state === 'live' ? 'Live' : 'Follow'}
       </button>
@@ -85,7 +110,13 @@ const HINTS: Record<JumpKind, string> = { offset: '1000', time: '2013-06-01 14:0
 const LABELS: Record<JumpKind, string> = { offset: 'Offset', time: 'Time', nonce: 'Nonce' };
 const MOST_NONCE = 2n ** 128n;
 
-function Jump({ list, inputRef }: { readonly list: ListController; readonly inputRef: RefObject<HTMLInputElement | null> }) {
+function Jump({
+  list,
+  inputRef,
+}: {
+  readonly list: ListController;
+  readonly inputRef: RefObject<HTMLInputElement | null>;
+}) {
   const [kind, setKind] = useState<JumpKind>('offset');
   const [typed, setTyped] = useState('');
   const [problem, setProblem] = useState('');
@@ -94,7 +125,9 @@ function Jump({ list, inputRef }: { readonly list: ListController; readonly inpu
     event.preventDefault();
     const value = valueOf(kind, typed);
     if (value === undefined) {
-      setProblem(kind === 'time' ? 'Write a moment like 2013-06-01 14:00, or milliseconds since 1970.' : 'Write a whole number.');
+      setProblem(
+        kind === 'time' ? 'Write a moment like 2013-06-01 14:00, or milliseconds since 1970.' : 'Write a whole number.',
+      );
       return;
     }
     setProblem('');
@@ -109,8 +142,19 @@ function Jump({ list, inputRef }: { readonly list: ListController; readonly inpu
     }
   };
   return (
-    <form class="jump" data-testid="jump-form" data-state={isBusy ? 'loading' : problem ? 'error' : 'ready'} onSubmit={(event) => void submit(event)}>
-      <select class="input jump-kind" aria-label="Jump to" data-testid="jump-kind" value={kind} onChange={(event) => (setKind(event.currentTarget.value as JumpKind), setProblem(''))}>
+    <form
+      class="jump"
+      data-testid="jump-form"
+      data-state={isBusy ? 'loading' : problem ? 'error' : 'ready'}
+      onSubmit={(event) => void submit(event)}
+    >
+      <select
+        class="input jump-kind"
+        aria-label="Jump to"
+        data-testid="jump-kind"
+        value={kind}
+        onChange={(event) => (setKind(event.currentTarget.value as JumpKind), setProblem(''))}
+      >
         {(Object.keys(LABELS) as JumpKind[]).map((name) => (
           <option key={name} value={name}>
             {LABELS[name]}

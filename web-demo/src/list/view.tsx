@@ -59,7 +59,8 @@ export function ListView({ session, keyspace, listKey, state }: Props) {
     N: () => list.step(-1),
     o: () => list.setOrder(list.order.value === 'forwards' ? 'backwards' : 'forwards'),
     f: () => list.toggleLive(),
-    p: () => (list.live.state.value === 'live' ? list.live.pause() : list.live.state.value === 'paused' && list.live.start()),
+    p: () =>
+      list.live.state.value === 'live' ? list.live.pause() : list.live.state.value === 'paused' && list.live.start(),
     l: () => list.focus(),
     t: () => timeline.current?.focus(),
     e: () => setExporting(true),
@@ -76,15 +77,19 @@ export function ListView({ session, keyspace, listKey, state }: Props) {
   useEffect(() => announce(notice.value), [notice.value]);
 
   return (
-    <main class="list-page" data-testid="list-view" data-state={status} data-order={list.order.value} data-settled={model.isSettled.value}>
+    <main
+      class="list-page"
+      data-testid="list-view"
+      data-state={status}
+      data-order={list.order.value}
+      data-settled={model.isSettled.value}
+    >
       <ListHead list={list} />
       {status === 'error' && <Failure error={model.error.value} retry={() => list.reopen()} />}
       {status === 'missing' && (
         <div class="empty" data-testid="empty">
           <h2>Nothing was ever appended here</h2>
-          <p>
-            There is no list of the key “{listKey}”. It begins with its first append; follow it to see that come.
-          </p>
+          <p>There is no list of the key “{listKey}”. It begins with its first append; follow it to see that come.</p>
           <button type="button" class="button" onClick={() => list.toggleLive()}>
             {list.live.state.value === 'off' ? 'Wait for the first item' : 'Waiting for the first item …'}
           </button>
@@ -93,7 +98,10 @@ export function ListView({ session, keyspace, listKey, state }: Props) {
       {status === 'empty' && (
         <div class="empty" data-testid="empty">
           <h2>No items are left</h2>
-          <p>All {formatCount(model.known.value.next)} items of this list have been trimmed. Its next one has offset {String(model.known.value.next)}.</p>
+          <p>
+            All {formatCount(model.known.value.next)} items of this list have been trimmed. Its next one has offset{' '}
+            {String(model.known.value.next)}.
+          </p>
         </div>
       )}
       {status !== 'error' && status !== 'missing' && status !== 'empty' && (

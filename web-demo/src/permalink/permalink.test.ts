@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 
 import { formatLink, type Link, MOST_COLUMNS, parseLink, START } from './permalink';
 
-const connection = { endpoint: 'http://127.0.0.1:9000/', bucket: 'demo', region: 'eu-central-1', prefix: 'a/b/', pathStyle: true };
+const connection = {
+  endpoint: 'http://127.0.0.1:9000/',
+  bucket: 'demo',
+  region: 'eu-central-1',
+  prefix: 'a/b/',
+  pathStyle: true,
+};
 
 describe('links', () => {
   it('bring every state back', () => {

@@ -72,7 +72,8 @@ export function formatAge(timestamp: bigint, now: number): string {
   const ahead = age < -1_000;
   for (const [length, unit] of AGES) {
     const amount = Math.abs(age) / length;
-    if (amount >= 1) return `${ahead ? 'in ' : ''}${amount < 10 && unit === 'y' ? amount.toFixed(1) : Math.floor(amount)} ${unit}`;
+    if (amount >= 1)
+      return `${ahead ? 'in ' : ''}${amount < 10 && unit === 'y' ? amount.toFixed(1) : Math.floor(amount)} ${unit}`;
   }
   return 'now';
 }
@@ -81,11 +82,20 @@ export function formatAge(timestamp: bigint, now: number): string {
 export function parseMoment(typed: string, zone: Zone): bigint | undefined {
   const text = typed.trim();
   if (/^-?\d{5,19}$/.test(text)) return BigInt(text);
-  const found = /^(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3})\d*)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(text);
+  const found =
+    /^(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3})\d*)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(
+      text,
+    );
   if (!found) return undefined;
   const [, year, month = '01', day = '01', hour = '00', minute = '00', second = '00', fraction = '0', offset] = found;
   const clock = `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.padEnd(3, '0')}`;
-  const suffix = offset ? (offset.toUpperCase() === 'Z' ? 'Z' : offset.replace(/(\d\d):?(\d\d)$/, '$1:$2')) : zone === 'utc' ? 'Z' : '';
+  const suffix = offset
+    ? offset.toUpperCase() === 'Z'
+      ? 'Z'
+      : offset.replace(/(\d\d):?(\d\d)$/, '$1:$2')
+    : zone === 'utc'
+      ? 'Z'
+      : '';
   const milliseconds = Date.parse(`${clock}${suffix}`);
   return Number.isNaN(milliseconds) ? undefined : BigInt(milliseconds);
 }

@@ -64,7 +64,13 @@ export function RequestPanel() {
         <button type="button" class="button is-small" data-testid="requests-clear" onClick={clear}>
           Clear
         </button>
-        <button type="button" class="button is-small is-icon" aria-label="Close the requests" data-testid="requests-close" onClick={() => (isPanelOpen.value = false)}>
+        <button
+          type="button"
+          class="button is-small is-icon"
+          aria-label="Close the requests"
+          data-testid="requests-close"
+          onClick={() => (isPanelOpen.value = false)}
+        >
           <Icon name="close" />
         </button>
       </header>
@@ -75,10 +81,10 @@ export function RequestPanel() {
           all.map((action, number) => <ActionRows key={action.label} action={action} isNewest={number === 0} />)
         )}
         <p class="requests-note">
-          Prices: {PRICES.name}, {PRICES.date}: LIST ${PRICES.listPerThousand} and GET ${PRICES.getPerThousand} a thousand, traffic to the
-          internet ${PRICES.trafficPerGigabyte} a GB. “Memory” is
-          what the reader still had: no request at all. What the browser's own cache answered only a store with
-          Timing-Allow-Origin tells a page; whatever may be from there is counted as paid for.
+          Prices: {PRICES.name}, {PRICES.date}: LIST ${PRICES.listPerThousand} and GET ${PRICES.getPerThousand} a
+          thousand, traffic to the internet ${PRICES.trafficPerGigabyte} a GB. “Memory” is what the reader still had: no
+          request at all. What the browser's own cache answered only a store with Timing-Allow-Origin tells a page;
+          whatever may be from there is counted as paid for.
         </p>
       </div>
     </section>
@@ -109,7 +115,8 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
         </span>
         <span class="action-title">{action.title}</span>
         <span class="action-number" data-testid="action-requests">
-          {lists > 0 && `${formatCount(lists)} LIST`} {gets > 0 && `${formatCount(gets)} GET`} {action.memoryHits > 0 && `${formatCount(action.memoryHits)} from memory`}
+          {lists > 0 && `${formatCount(lists)} LIST`} {gets > 0 && `${formatCount(gets)} GET`}{' '}
+          {action.memoryHits > 0 && `${formatCount(action.memoryHits)} from memory`}
           {failures > 0 && <span class="is-problem"> {failures} failed</span>}
         </span>
         <span class="action-number is-narrow">{formatBytes(bytes)}</span>
@@ -131,10 +138,18 @@ function ActionRows({ action, isNewest }: { readonly action: Action; readonly is
               <th scope="col">What for</th>
               <th scope="col">Object</th>
               <th scope="col">Status</th>
-              <th scope="col" class="is-number">Bytes</th>
-              <th scope="col" class="is-number">Time</th>
-              <th scope="col" class="is-number">Cached</th>
-              <th scope="col" class="is-number">Cost</th>
+              <th scope="col" class="is-number">
+                Bytes
+              </th>
+              <th scope="col" class="is-number">
+                Time
+              </th>
+              <th scope="col" class="is-number">
+                Cached
+              </th>
+              <th scope="col" class="is-number">
+                Cost
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -177,7 +192,9 @@ function RequestRow({ request }: { readonly request: RequestRecord }) {
       </td>
       <td class="is-number">{formatBytes(bytes)}</td>
       <td class="is-number">{formatDuration(duration)}</td>
-      <td class="request-cache" data-testid="request-cached">{cachedOf(request)}</td>
+      <td class="request-cache" data-testid="request-cached">
+        {cachedOf(request)}
+      </td>
       <td class="is-number">{formatDollars(cost)}</td>
     </tr>
   );

@@ -3,7 +3,8 @@ import { expect, it } from 'vitest';
 import { itemOf } from '../item/testing';
 import { CHUNK_ITEMS, Chunks } from './chunks';
 
-const range = (first: number, end: number) => Array.from({ length: end - first }, (_, at) => itemOf(first + at, `value ${first + at}`));
+const range = (first: number, end: number) =>
+  Array.from({ length: end - first }, (_, at) => itemOf(first + at, `value ${first + at}`));
 
 it('says what is missing of the live part of a chunk', () => {
   const chunks = new Chunks({ chunks: 10, bytes: 1e6 });

@@ -239,7 +239,8 @@ export class RowGrid {
       element.dataset.row = name;
       element.setAttribute('aria-rowindex', String(row + 2));
     }
-    if ((element.ariaSelected === 'true') !== isActive || element.ariaSelected === null) element.ariaSelected = String(isActive);
+    if ((element.ariaSelected === 'true') !== isActive || element.ariaSelected === null)
+      element.ariaSelected = String(isActive);
     if (isActive) this.#scroller.setAttribute('aria-activedescendant', element.id);
     this.#source.render(row, element);
   }
@@ -287,4 +288,3 @@ export class RowGrid {
     this.#source.activated(next, 'keys');
   }
 }
-

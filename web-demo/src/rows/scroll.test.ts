@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 
-import { contentHeight, type Extent, lastPosition, MOST_PIXELS, moved, positionOf, revealed, scrollTopOf, settled, visibleRows } from './scroll';
+import {
+  contentHeight,
+  type Extent,
+  lastPosition,
+  MOST_PIXELS,
+  moved,
+  positionOf,
+  revealed,
+  scrollTopOf,
+  settled,
+  visibleRows,
+} from './scroll';
 
 const extent = (rows: number): Extent => ({ rows, rowHeight: 28, viewport: 600 });
 const HUGE = extent(100_000_000);

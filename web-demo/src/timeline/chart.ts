@@ -99,8 +99,13 @@ export class Chart {
     const plot = this.#plot;
     if (!plot) return;
     const isNone = from === undefined || to === undefined;
-    const [left, right] = isNone ? [0, 0] : [plot.valToPos(Math.min(from, to), 'x'), plot.valToPos(Math.max(from, to), 'x')];
-    plot.setSelect({ left, width: Math.max(isNone ? 0 : 1, right - left), top: 0, height: isNone ? 0 : plot.over.clientHeight }, false);
+    const [left, right] = isNone
+      ? [0, 0]
+      : [plot.valToPos(Math.min(from, to), 'x'), plot.valToPos(Math.max(from, to), 'x')];
+    plot.setSelect(
+      { left, width: Math.max(isNone ? 0 : 1, right - left), top: 0, height: isNone ? 0 : plot.over.clientHeight },
+      false,
+    );
   }
 
   #options(): uPlot.Options {
@@ -164,7 +169,8 @@ export class Chart {
       const { left, width } = over.getBoundingClientRect();
       return Math.min(Math.max(0, event.clientX - left), width);
     };
-    const timeOf = (left: number) => this.#window.from + (left / over.clientWidth) * (this.#window.to - this.#window.from);
+    const timeOf = (left: number) =>
+      this.#window.from + (left / over.clientWidth) * (this.#window.to - this.#window.from);
     over.addEventListener(
       'pointerdown',
       (event) => {

@@ -82,12 +82,18 @@ export function isSorted(spans: readonly TimelineSpan[]): boolean {
 
 /** Where to look for items of a time: the earliest of the dense spans that reach into it; `undefined` where none does. */
 export function spanOfTime(spans: readonly TimelineSpan[], { from, to }: Window): TimelineSpan | undefined {
-  const density = ({ itemCount, minTimestamp, maxTimestamp }: TimelineSpan) => Number(itemCount) / (1 + Number(maxTimestamp - minTimestamp));
-  const reaching = spans.filter(({ minTimestamp, maxTimestamp }) => Number(maxTimestamp) >= from && Number(minTimestamp) <= to);
+  const density = ({ itemCount, minTimestamp, maxTimestamp }: TimelineSpan) =>
+    Number(itemCount) / (1 + Number(maxTimestamp - minTimestamp));
+  const reaching = spans.filter(
+    ({ minTimestamp, maxTimestamp }) => Number(maxTimestamp) >= from && Number(minTimestamp) <= to,
+  );
   const most = reaching.reduce((highest, span) => Math.max(highest, density(span)), 0);
   return reaching
     .filter((span) => density(span) >= most / 2)
-    .reduce<TimelineSpan | undefined>((first, span) => (first && first.minTimestamp <= span.minTimestamp ? first : span), undefined);
+    .reduce<TimelineSpan | undefined>(
+      (first, span) => (first && first.minTimestamp <= span.minTimestamp ? first : span),
+      undefined,
+    );
 }
 
 /** Where offsets lie in time, by the spans: a guess within a span, for marking a view. */

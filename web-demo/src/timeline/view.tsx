@@ -42,7 +42,8 @@ export function TimelineView({ list, focusRef }: Props) {
     if (!isSettled) return undefined;
     const abort = new AbortController();
     setError(undefined);
-    const wait = timeline && isLive && tries === 0 ? Math.max(0, LIVE_PAUSE - (performance.now() - drawnAt.current)) : 0;
+    const wait =
+      timeline && isLive && tries === 0 ? Math.max(0, LIVE_PAUSE - (performance.now() - drawnAt.current)) : 0;
     const timer = setTimeout(() => void read(abort.signal), wait);
     return () => {
       clearTimeout(timer);
@@ -65,7 +66,11 @@ export function TimelineView({ list, focusRef }: Props) {
     }
   };
 
-  const shown: Window | undefined = window ? { from: window[0], to: window[1] } : timeline ? extentOf(timeline.spans) : undefined;
+  const shown: Window | undefined = window
+    ? { from: window[0], to: window[1] }
+    : timeline
+      ? extentOf(timeline.spans)
+      : undefined;
 
   const jumpTo = (from: number, to: number) => {
     const spans = timeline?.spans ?? [];
@@ -177,16 +182,31 @@ export function TimelineView({ list, focusRef }: Props) {
   const bars = chart.current?.bars;
   const bar = hovered.value;
   const start = bar === undefined ? undefined : bars?.starts[bar];
-  const said = start === undefined || bar === undefined ? '' : `${shortTime(start)} – ${shortTime(start + (bars?.width ?? 0))} · about ${formatCount(Math.round(bars?.items[bar] ?? 0))} items`;
+  const said =
+    start === undefined || bar === undefined
+      ? ''
+      : `${shortTime(start)} – ${shortTime(start + (bars?.width ?? 0))} · about ${formatCount(Math.round(bars?.items[bar] ?? 0))} items`;
   const state = error !== undefined ? 'error' : timeline === undefined ? 'loading' : 'ready';
   return (
-    <section class="timeline" aria-labelledby="timeline-title" data-testid="timeline" data-state={state} data-spans={timeline?.spans.length ?? 0} data-zoomed={window !== null}>
+    <section
+      class="timeline"
+      aria-labelledby="timeline-title"
+      data-testid="timeline"
+      data-state={state}
+      data-spans={timeline?.spans.length ?? 0}
+      data-zoomed={window !== null}
+    >
       <header class="timeline-head">
         <h2 id="timeline-title" class="overline">
           {window ? 'Part of the time' : 'Time line'}
         </h2>
         {window && (
-          <button type="button" class="button is-small" data-testid="timeline-reset" onClick={() => (list.window.value = null)}>
+          <button
+            type="button"
+            class="button is-small"
+            data-testid="timeline-reset"
+            onClick={() => (list.window.value = null)}
+          >
             Whole list
           </button>
         )}

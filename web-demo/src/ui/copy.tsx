@@ -34,7 +34,15 @@ export function CopyButton({ label, text, testid, icon = 'copy', title, isCompac
     }
   };
   return (
-    <button type="button" class="button is-small" aria-label={title} title={title} data-testid={testid} data-state={state} onClick={() => void copy()}>
+    <button
+      type="button"
+      class="button is-small"
+      aria-label={title}
+      title={title}
+      data-testid={testid}
+      data-state={state}
+      onClick={() => void copy()}
+    >
       <Icon name={state === 'done' ? 'check' : state === 'failed' ? 'warning' : icon} />
       <span class={isCompact ? 'wide-only' : ''}>{label}</span>
     </button>

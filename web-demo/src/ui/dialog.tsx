@@ -35,7 +35,13 @@ export function Dialog({ title, testid, onClose, children }: Props) {
       <div class="dialog-body">
         <header class="dialog-head">
           <h2 id={heading}>{title}</h2>
-          <button type="button" class="button is-icon" aria-label="Close" data-testid={`${testid}-close`} onClick={onClose}>
+          <button
+            type="button"
+            class="button is-icon"
+            aria-label="Close"
+            data-testid={`${testid}-close`}
+            onClick={onClose}
+          >
             <Icon name="close" />
           </button>
         </header>

@@ -77,7 +77,12 @@ export function Failure({ error, retry, inForm = false }: Props) {
             </button>
           )}
           {!inForm && !asksForKeys && code !== 'Corrupt' && code !== 'Contended' && (
-            <button type="button" class="button is-quiet" data-testid="edit-connection" onClick={() => (askForKeys(), go({ view: 'connect' }))}>
+            <button
+              type="button"
+              class="button is-quiet"
+              data-testid="edit-connection"
+              onClick={() => (askForKeys(), go({ view: 'connect' }))}
+            >
               Edit the connection
             </button>
           )}
