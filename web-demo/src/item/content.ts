@@ -14,12 +14,13 @@ const strict = new TextDecoder('utf-8', { fatal: true });
 
 export type Parsed = { readonly value: unknown } | { readonly problem: string };
 
-/** One line for a row: its text, or its first bytes. */
-export function previewOf({ value }: Item): string {
+/** One line for a row: its text, or its first bytes. More characters than are seen only cost time to lay out. */
+export function previewOf({ value }: Item, most = PREVIEW_BYTES): string {
   if (value.length === 0) return '';
   const bytes = value.length > PREVIEW_BYTES ? value.subarray(0, PREVIEW_BYTES) : value;
   if (isBinary(bytes)) return hexLine(bytes.subarray(0, 48));
   const text = lenient.decode(bytes).replace(UNSEEN, ' ');
+  if (text.length > most) return `${text.slice(0, most)}…`;
   return value.length > PREVIEW_BYTES ? `${text}…` : text;
 }
 

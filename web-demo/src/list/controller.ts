@@ -15,6 +15,9 @@ import { Live } from './live';
 import { ListModel } from './model';
 import { createRow, fillRow } from './row';
 
+/** Pixels. */
+const NARROWEST = 6;
+
 /** Items that are looked at for one of a time. */
 const MOST_LOOKED = 4_000n;
 
@@ -46,6 +49,7 @@ export class ListController implements RowSource {
   #grid: RowGrid | undefined;
   #at: bigint | null;
   #refreshing = 0;
+  #valueWidth = 320;
   #lastFirst = 0n;
 
   constructor(model: ListModel, state: ListState) {
@@ -141,6 +145,7 @@ export class ListController implements RowSource {
       query: isMatch ? finder.query.peek() : '',
       isMatch,
       isOpen: this.item.peek() === offset,
+      width: this.#valueWidth,
     });
   }
 
@@ -173,6 +178,11 @@ export class ListController implements RowSource {
 
   opened(row: number): void {
     this.open(this.offsetOf(row));
+  }
+
+  resized(width: number): void {
+    // No character of the rows' font is narrower.
+    this.#valueWidth = Math.ceil(width / NARROWEST);
   }
 
   // What a user does.

@@ -17,8 +17,16 @@ const BOUND = { chunks: 400, bytes: 64 * 2 ** 20 };
 /** Loads begin so long after rows came into sight: rows that fly past are not loaded. */
 const LOAD_DELAY = 45;
 const MOST_LOADS = 4;
+/** Neighbouring chunks come by one page: each page looks for the newest commit first. */
+const MOST_CHUNKS = 4;
 /** What failed for a reason that passes is tried again. */
 const RETRY_DELAY = 4_000;
+
+/** Some neighbouring chunks that are on their way. */
+interface Load {
+  readonly chunks: readonly bigint[];
+  readonly abort: AbortController;
+}
 
 export class ListModel {
   readonly keyspace: string;
@@ -41,8 +49,10 @@ export class ListModel {
   readonly chunks = new Chunks(BOUND);
   readonly #store: Store;
   readonly #closing = new AbortController();
-  readonly #loading = new Map<bigint, AbortController>();
+  readonly #loading = new Set<Load>();
   readonly #failed = new Map<bigint, Error>();
+  /** Chunks whose neighbours may be damaged. */
+  readonly #alone = new Set<bigint>();
   #wanted: readonly bigint[] = [];
   #delay: ReturnType<typeof setTimeout> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -68,7 +78,7 @@ export class ListModel {
     clearTimeout(this.#delay);
     clearTimeout(this.#retry);
     this.#closing.abort();
-    for (const load of this.#loading.values()) load.abort();
+    for (const { abort } of this.#loading) abort.abort();
   }
 
   /** Reads the first rows, and then how long the list is: rows come first. */
@@ -198,10 +208,10 @@ export class ListModel {
     const ahead = towards === 'forwards' ? chunks.at(-1)! + 1n : chunks[0]! - 1n;
     if (ahead >= 0n) chunks.push(ahead);
     this.#wanted = chunks;
-    for (const [chunk, load] of this.#loading) {
-      if (chunks.includes(chunk)) continue;
-      load.abort();
-      this.#loading.delete(chunk);
+    for (const load of this.#loading) {
+      if (load.chunks.some((chunk) => chunks.includes(chunk))) continue;
+      load.abort.abort();
+      this.#loading.delete(load);
     }
     this.#showFailure();
     if (chunks.every((chunk) => this.#isIdle(chunk))) return;
@@ -229,48 +239,61 @@ export class ListModel {
     return page.items.find((item) => item.offset === offset);
   }
 
+  /** Whether there is nothing to do for a chunk. */
   #isIdle(chunk: bigint): boolean {
     const { first, next } = this.shown.value;
-    return this.#loading.has(chunk) || this.#failed.has(chunk) || !this.chunks.missing(chunk, first, next);
+    if (this.#failed.has(chunk) || !this.chunks.missing(chunk, first, next)) return true;
+    for (const load of this.#loading) if (load.chunks.includes(chunk)) return true;
+    return false;
   }
 
   #loadWanted(): void {
-    for (const chunk of this.#wanted) {
-      if (this.#loading.size >= MOST_LOADS) return;
-      if (!this.#isIdle(chunk)) void this.#load(chunk);
+    const needed = this.#wanted.filter((chunk) => !this.#isIdle(chunk)).sort((one, other) => (one < other ? -1 : 1));
+    while (needed.length > 0 && this.#loading.size < MOST_LOADS) {
+      const run = [needed.shift()!];
+      const joins = (chunk: bigint | undefined) => chunk === run.at(-1)! + 1n && run.length < MOST_CHUNKS && !this.#alone.has(chunk);
+      while (!this.#alone.has(run[0]!) && joins(needed[0])) run.push(needed.shift()!);
+      void this.#load(run);
     }
   }
 
-  async #load(chunk: bigint): Promise<void> {
-    const abort = new AbortController();
-    this.#loading.set(chunk, abort);
+  async #load(chunks: readonly bigint[]): Promise<void> {
+    const load: Load = { chunks, abort: new AbortController() };
+    const { signal: given } = load.abort;
+    this.#loading.add(load);
     this.loads.value = this.#loading.size;
     const label = join('Scroll');
     try {
       for (;;) {
-        const { first, next } = this.shown.value;
-        const missing = this.chunks.missing(chunk, first, next);
-        if (!missing) break;
+        const missing = this.#missingOf(chunks);
+        if (missing === undefined) break;
+        const { next } = this.shown.value;
+        const after = (chunks.at(-1)! + 1n) * BigInt(CHUNK_ITEMS);
+        const end = after < next ? after : next;
         const page = await this.#store.readPage(this.keyspace, this.key, {
-          startOffset: missing.offset, maxItems: missing.count, signal: abort.signal, label,
+          startOffset: missing, maxItems: Number(end - missing), signal: given, label,
         });
         spent(label, page.stats);
         this.chunks.put(page.items);
         this.version.value += 1;
         // Another item than the one asked for: the list has been trimmed meanwhile.
-        if (page.items[0]?.offset !== missing.offset) {
+        if (page.items[0]?.offset !== missing) {
           await this.refresh();
-          const still = this.chunks.missing(chunk, this.shown.value.first, this.shown.value.next);
-          if (still?.offset === missing.offset) throw new Error(`the item at offset ${missing.offset} is missing from the list`);
+          if (this.#missingOf(chunks) === missing) throw new Error(`the item at offset ${missing} is missing from the list`);
           break;
         }
       }
     } catch (error) {
-      if (abort.signal.aborted || this.signal.aborted) return;
-      this.#failed.set(chunk, error instanceof Error ? error : new Error(String(error)));
-      this.#retryLater(error);
+      if (given.aborted || this.signal.aborted) return;
+      if (chunks.length > 1 && !isPassing(error)) {
+        // Only some of it may be damaged: each by itself, then.
+        for (const chunk of chunks) this.#alone.add(chunk);
+      } else {
+        for (const chunk of chunks) this.#failed.set(chunk, error instanceof Error ? error : new Error(String(error)));
+        this.#retryLater(error);
+      }
     } finally {
-      if (this.#loading.get(chunk) === abort) this.#loading.delete(chunk);
+      this.#loading.delete(load);
       this.loads.value = this.#loading.size;
       if (!this.signal.aborted) {
         this.version.value += 1;
@@ -280,8 +303,18 @@ export class ListModel {
     }
   }
 
+  /** The first offset that is missing of some chunks. */
+  #missingOf(chunks: readonly bigint[]): bigint | undefined {
+    const { first, next } = this.shown.value;
+    for (const chunk of chunks) {
+      const missing = this.chunks.missing(chunk, first, next);
+      if (missing) return missing.offset;
+    }
+    return undefined;
+  }
+
   #retryLater(error: unknown): void {
-    if (!(error instanceof KlstoreError) || !error.retryable) return;
+    if (!isPassing(error)) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.retry(), RETRY_DELAY);
   }
@@ -290,6 +323,10 @@ export class ListModel {
     const chunk = this.#wanted.find((wanted) => this.#failed.has(wanted));
     this.failure.value = chunk === undefined ? this.#unknownEnd : this.#failed.get(chunk);
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof KlstoreError && error.retryable;
 }
 
 function withItems(info: KeyInfo, items: readonly Item[]): KeyInfo {

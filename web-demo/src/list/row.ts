@@ -15,6 +15,8 @@ export interface RowContent {
   readonly query: string;
   readonly isMatch: boolean;
   readonly isOpen: boolean;
+  /** Characters of the value that can be seen. */
+  readonly width: number;
 }
 
 interface Cells {
@@ -76,7 +78,7 @@ export function fillRow(row: HTMLElement, content: RowContent): void {
       setText(cell, fieldText(field));
     });
   }
-  const preview = previewOf(state);
+  const preview = previewOf(state, content.width);
   const marks = marksIn(preview, query);
   if (marks.length === 0) setText(cells.value, preview);
   else cells.value.replaceChildren(...marked(preview, marks));

@@ -22,6 +22,8 @@ export interface RowSource {
   render(row: number, element: HTMLElement): void;
   /** Other rows are seen; and so many are laid out. */
   seen(first: number, end: number, laidOut: { readonly first: number; readonly end: number }): void;
+  /** The rows have this width now. */
+  resized?(width: number): void;
   /** Nobody scrolls any more. */
   rested(): void;
   /** A row is the active one: by a click or by the keys. */
@@ -157,8 +159,9 @@ export class RowGrid {
     const kept = (position / this.#extent.rowHeight) * rowHeight;
     this.#extent = { rows: this.#source.rows(), rowHeight, viewport };
     this.#body.style.height = `${contentHeight(this.#extent)}px`;
+    this.#source.resized?.(this.#scroller.clientWidth);
     this.#moveTo(kept);
-    this.#layOut();
+    this.refresh();
   }
 
   #scrolled(): void {
