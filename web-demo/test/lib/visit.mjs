@@ -91,7 +91,7 @@ export class Visits {
 
 /** Runs in the page before anything else. */
 function watch() {
-  window.watched = { shift: 0 };
+  window.watched = { longTasks: [], shift: 0 };
   document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
     window.noteBreach(`${violatedDirective} ${blockedURI}`),
   );
@@ -102,6 +102,7 @@ function watch() {
       // Not in this browser.
     }
   };
+  observe('longtask', ({ startTime, duration }) => window.watched.longTasks.push({ startTime, duration }));
   observe('layout-shift', ({ value, hadRecentInput }) => {
     if (!hadRecentInput) window.watched.shift += value;
   });
