@@ -54,7 +54,9 @@ def cargo(*arguments):
 
 def license_texts(package):
     folder = pathlib.Path(package["manifest_path"]).parent
-    files = sorted(file for file in folder.iterdir() if file.is_file() and LICENSE_FILE.match(file.name))
+    # Some packages keep them in a folder of that name.
+    places = [*folder.iterdir(), *folder.glob("LICENSES/*")]
+    files = sorted(file for file in places if file.is_file() and named_as_license(file))
     license = package["license"] or ""
     if not files and license == "MIT":
         return [mit_license_of(package)]
@@ -64,6 +66,10 @@ def license_texts(package):
         # The library in another language that is compiled with it, under a licence of its own.
         short += sorted(file for file in folder.glob("*/LICENSE*") if file.is_file())
     return [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
+
+
+def named_as_license(file):
+    return file.parent.name == "LICENSES" or LICENSE_FILE.match(file.name)
 
 
 def mit_license_of(package):

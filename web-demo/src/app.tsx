@@ -5,20 +5,23 @@ import { useState } from 'preact/hooks';
 import { KeysView } from './browse/keys';
 import { KeyspacesView } from './browse/keyspaces';
 import { hostOf } from './connect/connection';
-import { ConnectForm } from './connect/form';
-import { LinkQuestion } from './connect/question';
 import { type Session, phase } from './connect/session';
-import { HelpDialog } from './help/dialog';
 import { ListView } from './list/view';
 import { arrivals, hrefOf, place } from './permalink/navigation';
 import type { Place } from './permalink/permalink';
 import { type Theme, theme, zone } from './preferences/preferences';
-import { isPanelOpen, RequestMeter, RequestPanel } from './requests/panel';
+import { isPanelOpen, RequestMeter } from './requests/meter';
 import { Announcer } from './ui/announce';
 import { Boundary } from './ui/boundary';
 import { Failure } from './ui/failure';
 import { Icon, type IconName } from './ui/icon';
+import { later } from './ui/later';
 import { useShortcuts } from './ui/shortcuts';
+
+const ConnectForm = later(async () => (await import('./connect/form')).ConnectForm);
+const LinkQuestion = later(async () => (await import('./connect/question')).LinkQuestion);
+const HelpDialog = later(async () => (await import('./help/dialog')).HelpDialog);
+const RequestPanel = later(async () => (await import('./requests/panel')).RequestPanel);
 
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 const THEME_ICONS: Record<Theme, IconName> = { system: 'system', light: 'sun', dark: 'moon' };
@@ -95,8 +98,10 @@ export function App() {
           </Boundary>
         )}
       </div>
-      {isPanelOpen.value && <RequestPanel />}
-      {isHelping && <HelpDialog onClose={() => setHelping(false)} />}
+      <Boundary>
+        {isPanelOpen.value && <RequestPanel />}
+        {isHelping && <HelpDialog onClose={() => setHelping(false)} />}
+      </Boundary>
       <Announcer />
     </div>
   );

@@ -9,11 +9,8 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/controls.css';
 import './styles/frame.css';
-import './styles/connect.css';
 import './styles/rows.css';
 import './styles/list.css';
-import './styles/item.css';
-import './styles/requests.css';
 
 applyPreferences();
 render(<App />, document.getElementById('app')!);

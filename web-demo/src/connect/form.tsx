@@ -11,6 +11,8 @@ import { CorsHelp } from './cors';
 import { forget, type Remembered, remembered } from './remembered';
 import { canResume, connect, home, openWithoutKeys, resume } from './session';
 
+import '../styles/connect.css';
+
 interface Props {
   readonly draft: Connection | undefined;
   readonly signed: boolean;

@@ -4,6 +4,8 @@ import type { Link } from '../permalink/permalink';
 import { type Connection, hostOf } from './connection';
 import { openWithoutKeys, phase, resume } from './session';
 
+import '../styles/connect.css';
+
 interface Props {
   readonly link: Link & { readonly connection: Connection };
 }

@@ -15,6 +15,8 @@ import { Icon } from '../ui/icon';
 import { hexDump, isBinary, parse, textOf } from './content';
 import { JsonTree } from './tree';
 
+import '../styles/item.css';
+
 interface Props {
   readonly list: ListController;
   readonly offset: bigint;

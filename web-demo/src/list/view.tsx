@@ -3,14 +3,13 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import type { Session } from '../connect/session';
-import { ExportDialog } from '../export/dialog';
 import { FindBar } from '../find/bar';
-import { ItemPanel } from '../item/panel';
 import type { ListState } from '../permalink/permalink';
 import { formatCount } from '../preferences/format';
 import { TimelineView } from '../timeline/view';
 import { announce } from '../ui/announce';
 import { Failure } from '../ui/failure';
+import { later } from '../ui/later';
 import { useShortcuts } from '../ui/shortcuts';
 import { useTitle } from '../ui/title';
 import { ListController } from './controller';
@@ -19,6 +18,9 @@ import { ListModel } from './model';
 import { RowsView } from './rows';
 import { StatusBar } from './status';
 import { Toolbar } from './toolbar';
+
+const ExportDialog = later(async () => (await import('../export/dialog')).ExportDialog);
+const ItemPanel = later(async () => (await import('../item/panel')).ItemPanel);
 
 interface Props {
   readonly session: Session;

@@ -1,6 +1,5 @@
 /** Each request that was sent, by what the user did: what for, how much, how long, at what price. */
 
-import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { RequestPurpose, RequestRecord } from 'klstore';
 
@@ -9,8 +8,9 @@ import { Icon } from '../ui/icon';
 import { cachedOf, seenVersion } from './cached';
 import { costOf, formatDollars, PRICES } from './cost';
 import { type Action, actions, clear, isFailure, memoryHits, totalCost, totals } from './log';
+import { isPanelOpen } from './meter';
 
-export const isPanelOpen = signal(false);
+import '../styles/requests.css';
 
 const PURPOSES: Record<RequestPurpose, string> = {
   keyspaces: 'Names of keyspaces',
@@ -22,29 +22,6 @@ const PURPOSES: Record<RequestPurpose, string> = {
   'index-page': 'Index page',
   other: 'Other',
 };
-
-/** In the head of the page: what it took until now. */
-export function RequestMeter() {
-  const { lists, gets, bytes, failures } = totals.value;
-  return (
-    <button
-      type="button"
-      class={`meter${isPanelOpen.value ? ' is-on' : ''}`}
-      aria-expanded={isPanelOpen.value}
-      aria-controls="requests"
-      data-testid="request-meter"
-      data-requests={lists + gets}
-      onClick={() => (isPanelOpen.value = !isPanelOpen.value)}
-    >
-      <Icon name="chart" />
-      <span class="meter-number">{formatCount(lists + gets)}</span>
-      <span class="meter-unit">requests</span>
-      <span class="meter-more">{formatBytes(bytes)}</span>
-      <span class="meter-more">{formatDollars(totalCost.value)}</span>
-      {failures > 0 && <span class="meter-failures" title={`${failures} failed`} />}
-    </button>
-  );
-}
 
 export function RequestPanel() {
   const sum = totals.value;
