@@ -70,6 +70,8 @@ export class ListController implements RowSource {
   async #open(state: ListState): Promise<void> {
     await this.model.open(state);
     if (this.model.signal.aborted) return;
+    // A link that only shows what it looks for has no rows that could rest.
+    if (this.finder.isOn) void this.finder.search();
     if (this.#at !== null) this.#showAt(this.#at);
     if (state.follow && this.model.status.value !== 'error') this.live.start();
   }
