@@ -44,7 +44,8 @@ export const cases = {
       checkSequence(rows, 'backwards');
       checkKitchen(rows);
     }
-    assert.match(page.url(), /at=\d+/);
+    // The link follows a little later.
+    await until(async () => page.url(), (url) => /at=\d+/.test(url));
   },
 
   'jumps to an offset, a time and a nonce, and what cannot be jumped to': async (t) => {
