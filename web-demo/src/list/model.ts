@@ -38,6 +38,8 @@ export class ListModel {
   /** The end of the list as it is known: further than `shown` while new items wait. */
   readonly known = signal<Bounds>({ first: 0n, next: 0n });
   readonly info = signal<KeyInfo | null>(null);
+  /** Above every nonce of the list, or of its first rows as long as more is not known; 0 where there are none. */
+  readonly nextNonce = signal(0n);
   /** Whether the bounds are those of the list, and not of the first page alone. */
   readonly isSettled = signal(false);
   /** Counts up whenever rows may look different. */
@@ -124,9 +126,11 @@ export class ListModel {
   #showFirst(items: readonly Item[], order: Order): void {
     const [begin, end] = [items[0]!.offset, items.at(-1)!.offset];
     const bounds = order === 'forwards' ? { first: begin, next: end + 1n } : { first: end, next: begin + 1n };
+    const highest = items.reduce((most, { nonce }) => (nonce !== null && nonce >= most ? nonce + 1n : most), 0n);
     batch(() => {
       this.shown.value = bounds;
       this.known.value = bounds;
+      this.nextNonce.value = highest;
       this.status.value = 'ready';
       this.version.value += 1;
     });
@@ -144,6 +148,7 @@ export class ListModel {
     const isWaiting = this.isSettled.value && this.shown.value.next < this.known.value.next;
     batch(() => {
       this.info.value = info;
+      if (info) this.nextNonce.value = info.nextNonce;
       this.isSettled.value = true;
       if (!info) {
         this.status.value = 'missing';

@@ -16,7 +16,7 @@ export function RowsView({ list }: { readonly list: ListController }) {
 
   const columns = list.columns.value;
   const known = list.model.known.value;
-  const nonces = list.model.info.value?.nextNonce ?? 0n;
+  const nonces = list.model.nextNonce.value;
   useEffect(() => {
     const { style } = scroller.current!;
     style.setProperty('--offset-width', `calc(${Math.max(7, String(known.next).length)}ch + 18px)`);

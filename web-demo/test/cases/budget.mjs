@@ -104,8 +104,8 @@ export const cases = {
       const page = await visit(url + hash);
       await page.locator('main[data-state=ready]').waitFor();
       await page.waitForTimeout(700);
-      const shift = await page.evaluate(() => window.watched.shift);
-      assert.ok(shift <= LAYOUT_SHIFT, `${hash}: ${shift}`);
+      const { shift, shifted } = await page.evaluate(() => window.watched);
+      assert.ok(shift <= LAYOUT_SHIFT, `${hash}: ${shift} by ${shifted}`);
     }
   },
 };

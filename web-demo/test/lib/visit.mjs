@@ -91,7 +91,7 @@ export class Visits {
 
 /** Runs in the page before anything else. */
 function watch() {
-  window.watched = { longTasks: [], shift: 0 };
+  window.watched = { longTasks: [], shift: 0, shifted: [] };
   document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
     window.noteBreach(`${violatedDirective} ${blockedURI}`),
   );
@@ -103,7 +103,9 @@ function watch() {
     }
   };
   observe('longtask', ({ startTime, duration }) => window.watched.longTasks.push({ startTime, duration }));
-  observe('layout-shift', ({ value, hadRecentInput }) => {
-    if (!hadRecentInput) window.watched.shift += value;
+  observe('layout-shift', ({ value, hadRecentInput, sources }) => {
+    if (hadRecentInput) return;
+    window.watched.shift += value;
+    window.watched.shifted.push(...sources.map(({ node }) => node?.className || node?.parentElement?.className || 'gone'));
   });
 }
