@@ -1,6 +1,6 @@
 /** The rows of a list, and what is said over them. */
 
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 
 import { titleOf } from '../item/pointer';
 import { formatCount, zoneName } from '../preferences/format';
@@ -17,7 +17,8 @@ export function RowsView({ list }: { readonly list: ListController }) {
   const columns = list.columns.value;
   const known = list.model.known.value;
   const nonces = list.model.nextNonce.value;
-  useEffect(() => {
+  // Before anything is painted: rows stand where they will stay.
+  useLayoutEffect(() => {
     const { style } = scroller.current!;
     style.setProperty('--offset-width', `calc(${Math.max(7, String(known.next).length)}ch + 18px)`);
     style.setProperty(
