@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use klstore_format::plan::Listing;
+use klstore_format::rules::{self, Rule};
 
 use crate::credentials::CredentialsSource;
 use crate::endpoint::Endpoint;
@@ -42,7 +43,7 @@ impl ObjectSource for S3Source {
         let (response, at) = self.send(http).await?;
         let asked = Asked { endpoint: &self.endpoint, object: prefix, is_list: true, at };
         let body = response.body.joined();
-        if response.status != 200 || is_error_document(&body) {
+        if response.status != 200 || (is_error_document(&body) && rules::kept(Rule::ErrorInSuccess)) {
             return Err(refusal(&asked, &response));
         }
         list_objects::parse(&body, *max_keys).map_err(|problem| {

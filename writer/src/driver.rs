@@ -10,6 +10,7 @@ use futures::future::{self, Either};
 use futures::stream;
 use klstore_format::limits::MAX_IN_FLIGHT;
 use klstore_format::plan::{Answer, Plan, PutKind, Request, Step};
+use klstore_format::rules::{self, Rule};
 
 use crate::environment::{Clock, RandomSource};
 use crate::statistics::Counters;
@@ -170,6 +171,7 @@ impl Driver {
                     with(progress, |progress| progress.uncertain = before);
                     return Err(error);
                 }
+                Err(error) if !is_commit && !rules::kept(Rule::WriterRetries) => return Err(error),
                 Err(error) => {
                     tracing::debug!(%error, "the store gave no definite answer");
                     with(progress, |progress| progress.last_error = Some(error));

@@ -124,7 +124,8 @@ async fn sweep_batch(port: &Port, list: &ListName, batch: &[&Listed], report: &m
                 garbage.add_commit(listed.name.clone(), header.commit.handover, Rule::SweepStubsHandover);
                 report.freed_bytes += listed.size;
             }
-            Err(_) => report.unreadable.push(listed.name.clone()),
+            Err(_) if rules::kept(Rule::SweepLeavesUnreadable) => report.unreadable.push(listed.name.clone()),
+            Err(_) => garbage.deletes.push(listed.name.clone()),
         }
     }
     report.stubbed += garbage.stubs.len() as u64;

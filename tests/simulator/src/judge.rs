@@ -99,6 +99,11 @@ impl Run {
         Ok(())
     }
 
+    /// A list begins at `wish` or further on, and not before what the trim says.
+    pub(crate) fn judge_start(&self, wish: u64, start: u64) -> Result<(), String> {
+        self.judge_trimmed(&PromisedTrim { to: None, begin: wish }, start)
+    }
+
     /// An error that a writer's caller may see is one of the weather.
     pub(crate) fn judge_writer_error(&self, call: &Call, error: &WriterError, deadline: Duration) -> Result<(), String> {
         let how = match error.cause() {

@@ -10,9 +10,11 @@
 
 pub mod base;
 pub mod campaign;
+pub mod crash_points;
 pub mod history;
 mod http;
 mod judge;
+pub mod mutants;
 mod network;
 mod ports;
 mod readers;

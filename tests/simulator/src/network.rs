@@ -5,12 +5,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use klstore_format::plan::{Answer, PutKind, Request};
+use klstore_format::names::{ListName, Prefix};
+use klstore_format::plan::{Answer, ByteRange, Object, PutKind, Request};
+use klstore_format::wire::block::{BlockOptions, decode_blocks};
+use klstore_format::wire::commit::{CommitHeader, encode_commit};
 use rand::RngExt;
 
-use crate::universe::{Process, State, Waiting};
+use crate::universe::{Process, State, Struck, Waiting};
 use crate::weather::{Fate, thousandth};
-use crate::world::list;
+use crate::world::{World, list};
 
 /// A second of simulated time, which is in microseconds.
 pub const SECOND: u64 = 1_000_000;
@@ -42,6 +45,8 @@ pub enum Harm {
     },
     /// One bit of it, counted round and round, is another.
     Flipped(u64),
+    /// The bytes are those of another object, which this number chooses.
+    Swapped(u64),
     /// A LIST with fewer names than there are, perhaps none, that says that more follow.
     Short(u32),
 }
@@ -66,7 +71,7 @@ impl Reply {
     pub(crate) fn harms(&self) -> bool {
         match self {
             Self::Answer(Answer::Got(_), Harm::Cut { shows, .. }) => !shows,
-            Self::Answer(Answer::Got(_) | Answer::Listed(_), Harm::Flipped(_)) => true,
+            Self::Answer(Answer::Got(_), Harm::Flipped(_) | Harm::Swapped(_)) => true,
             _ => false,
         }
     }
@@ -104,6 +109,14 @@ impl State {
         }
         let index = process.index;
         self.trace.note(self.now, || format!("process {index} sends {}", show(&request)));
+        match self.struck(process, &request) {
+            Struck::No => {}
+            Struck::Gone => return waiting,
+            Struck::SendsAfter(micros) => {
+                self.meet_fate(request, waiting.number, micros);
+                return waiting;
+            }
+        }
         if thousandth(&mut self.random, self.weather.crash) {
             // Half of the processes that end at a request end before it is sent.
             if self.random.random() {
@@ -231,6 +244,13 @@ impl State {
             self.trace.note(self.now, || format!("takes effect: {} -> {}", show(request), brief(&answer)));
         }
         let Some(Echo { delay, kind }) = echo else { return };
+        let answer = match (request, kind, answer) {
+            (Request::Get { name, range, .. }, EchoKind::Answer(Harm::Swapped(choice)), Answer::Got(object)) => {
+                let body = another_body(&self.witness.world, name, choice).unwrap_or_default();
+                Answer::Got(part_of(&body, *range, object.etag))
+            }
+            (_, _, answer) => answer,
+        };
         let reply = match kind {
             EchoKind::Answer(harm) => Reply::Answer(answer, harm),
             EchoKind::Refused(status, code) => Reply::Refused(status, code),
@@ -256,7 +276,7 @@ impl State {
 /// A body as it arrives.
 pub(crate) fn harmed(body: &Bytes, harm: Harm) -> Bytes {
     match harm {
-        Harm::None | Harm::Short(_) => body.clone(),
+        Harm::None | Harm::Short(_) | Harm::Swapped(_) => body.clone(),
         Harm::Cut { thousandths, .. } => body.slice(..body.len() * thousandths as usize / 1_000),
         Harm::Flipped(_) if body.is_empty() => body.clone(),
         Harm::Flipped(bit) => {
@@ -266,6 +286,38 @@ pub(crate) fn harmed(body: &Bytes, harm: Harm) -> Bytes {
             bytes.into()
         }
     }
+}
+
+/// The bytes of another object of the same folder, or of a commit as another list would have it.
+fn another_body(world: &World, name: &str, choice: u64) -> Option<Bytes> {
+    if choice % 2 == 0
+        && let Some(foreign) = world.object(name).and_then(of_another_list)
+    {
+        return Some(foreign);
+    }
+    let folder = name.rfind('/').map_or("", |slash| &name[..=slash]);
+    let names = world.names(folder);
+    let chosen = names.get((choice / 2) as usize % names.len().max(1))?;
+    world.object(chosen).cloned()
+}
+
+/// The same commit, but of another list and with other values.
+fn of_another_list(body: &Bytes) -> Option<Bytes> {
+    let mut header = CommitHeader::decode(body, &list().hash()).ok()?;
+    let mut items = Vec::new();
+    decode_blocks(body, 0, &header.own_blocks, header.owner(), &mut items).ok()?;
+    for item in &mut items {
+        item.value = vec![b'f'; item.value.len()].into();
+    }
+    header.list = ListName::new(&Prefix::new("").ok()?, "keyspace", "another").ok()?.hash();
+    Some(encode_commit(header, &items, &[], &BlockOptions::default()).ok()?.body)
+}
+
+/// What a ranged GET brings of these bytes.
+fn part_of(body: &Bytes, range: Option<ByteRange>, etag: Option<String>) -> Object {
+    let size = body.len() as u64;
+    let (start, end) = range.map_or((0, size), |range| (range.start.min(size), range.end.min(size)));
+    Object { body: body.slice(start as usize..end as usize), etag, size: Some(size) }
 }
 
 /// A request in a few words.

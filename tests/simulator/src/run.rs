@@ -1,5 +1,6 @@
 //! One run: a list's life, from its first request to its rest.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::future::{Either, join_all, select};
@@ -97,7 +98,7 @@ pub fn run(seed: u64, in_words: bool) -> Outcome {
     let trace = if in_words { Trace::in_words() } else { Trace::default() };
     let sim = Sim::new(random, base::witness(cast.base), weather, trace);
     let (wire, base) = (cast.wire, cast.base);
-    play(&sim, cast);
+    catch(&sim, || play(&sim, cast));
     let mut state = sim.lock();
     let mut tally = std::mem::take(&mut state.tally);
     tally.seeds = 1;
@@ -114,20 +115,34 @@ pub fn run(seed: u64, in_words: bool) -> Outcome {
 }
 
 /// Plays it to its end, or to its first violation.
-fn play(sim: &Arc<Sim>, cast: Cast) {
-    let turned = sim.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().on_thread_park(move || turned.turn()).build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return sim.violate(format!("no runtime: {error}")),
-    };
-    runtime.block_on(async {
+fn play(sim: &Arc<Sim>, cast: Cast) -> Result<(), String> {
+    prepare_runtime(sim)?.block_on(async {
         let life = std::pin::pin!(live(sim, cast));
         let violated = std::pin::pin!(sim.violated());
-        if let Either::Left((Err(message), _)) = select(life, violated).await {
-            sim.violate(message);
+        match select(life, violated).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => Ok(()),
         }
-    });
+    })
+}
+
+/// A runtime of one thread that lets the next event happen whenever no task can go on.
+pub(crate) fn prepare_runtime(sim: &Arc<Sim>) -> Result<tokio::runtime::Runtime, String> {
+    let turned = sim.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().on_thread_park(move || turned.turn()).build();
+    runtime.map_err(|error| format!("no runtime: {error}"))
+}
+
+/// An error or a panic is a violation.
+pub(crate) fn catch(sim: &Arc<Sim>, work: impl FnOnce() -> Result<(), String>) {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => {}
+        Ok(Err(message)) => sim.violate(message),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            sim.violate(format!("it panics: {}", said.unwrap_or("without a word")));
+        }
+    }
 }
 
 async fn live(sim: &Arc<Sim>, cast: Cast) -> Result<(), String> {
@@ -162,7 +177,7 @@ async fn live(sim: &Arc<Sim>, cast: Cast) -> Result<(), String> {
 
 /// Nothing moves any more: a fresh writer goes on, a fresh reader sees it all, and what was freed and kept is exactly
 /// what should be.
-async fn come_to_rest(run: &Run, wire: bool) -> Result<(), String> {
+pub(crate) async fn come_to_rest(run: &Run, wire: bool) -> Result<(), String> {
     writers::one_more(run, LAST_WRITER, wire).await?;
     let plan = ReaderPlan::draw(&mut run.sim.lock().random);
     let process = run.sim.start(LAST_READER);
@@ -174,6 +189,12 @@ async fn come_to_rest(run: &Run, wire: bool) -> Result<(), String> {
 }
 
 impl Run {
+    /// A run without a cast, for whoever brings actors of their own.
+    pub(crate) fn alone(sim: &Arc<Sim>) -> Arc<Self> {
+        let progress = Progress { calls_left: u64::MAX, writers_left: 0 };
+        Arc::new(Self { sim: sim.clone(), nobody: sim.start(NOBODY), progress: progress.into() })
+    }
+
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

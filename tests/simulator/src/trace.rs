@@ -10,7 +10,6 @@ const MAX_LINES: usize = 200_000;
 pub struct Trace {
     hasher: DefaultHasher,
     lines: Option<Vec<String>>,
-    count: u64,
 }
 
 impl Trace {
@@ -23,7 +22,6 @@ impl Trace {
     pub fn note(&mut self, now: u64, what: impl FnOnce() -> String) {
         let what = what();
         (now, &what).hash(&mut self.hasher);
-        self.count += 1;
         if let Some(lines) = &mut self.lines
             && lines.len() < MAX_LINES
         {
@@ -34,11 +32,6 @@ impl Trace {
     /// A number for all that happened: equal for equal runs.
     pub fn hash(&self) -> u64 {
         self.hasher.finish()
-    }
-
-    /// How much happened.
-    pub fn count(&self) -> u64 {
-        self.count
     }
 
     /// The words, where they were recorded.

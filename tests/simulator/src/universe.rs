@@ -47,6 +47,8 @@ pub struct State {
     queue: BinaryHeap<Reverse<Event>>,
     numbered: u64,
     waits: BTreeMap<u64, Wait>,
+    /// Requests that take effect when so many others have been sent.
+    held: Vec<(u64, Request)>,
     alarm: Option<Waker>,
     events: u64,
 }
@@ -62,6 +64,38 @@ pub(crate) struct ProcessState {
     /// Answers that reached it damaged in a way that nothing on the way could notice.
     pub(crate) harmed: u64,
     mourner: Option<Waker>,
+    /// Requests sent, over all starts since the strike was set.
+    requests: u64,
+    strike: Option<Strike>,
+    /// Struck, it sleeps so long instead of ending.
+    sleeps_instead: Option<u64>,
+    done: bool,
+}
+
+/// A process stops at its request of this number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strike {
+    pub(crate) request: u64,
+    pub(crate) manner: Manner,
+}
+
+/// How a process stops at a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Before it is sent.
+    Before,
+    /// After its effect, and before its answer.
+    After,
+    /// With its effect still to come, so many of the next process's requests later.
+    Late(u64),
+}
+
+/// What a strike leaves of a request.
+pub(crate) enum Struck {
+    No,
+    /// It is under way already, or never sent.
+    Gone,
+    SendsAfter(u64),
 }
 
 struct Event {
@@ -120,6 +154,7 @@ impl Sim {
             queue: BinaryHeap::new(),
             numbered: 0,
             waits: BTreeMap::new(),
+            held: Vec::new(),
             alarm: None,
             events: 0,
         })))
@@ -243,6 +278,67 @@ impl State {
         let until = self.now + delay;
         let process = &mut self.processes[process.index];
         process.asleep_until = process.asleep_until.max(until);
+    }
+
+    /// The process is to stop there.
+    pub(crate) fn strike(&mut self, process: usize, strike: Strike) {
+        let process = &mut self.processes[process];
+        (process.requests, process.strike) = (0, Some(strike));
+    }
+
+    /// Struck, the process is to sleep and go on.
+    pub(crate) fn strike_asleep(&mut self, process: usize, micros: u64) {
+        self.processes[process].sleeps_instead = Some(micros);
+    }
+
+    pub(crate) fn is_struck_asleep(&self) -> bool {
+        self.processes.iter().any(|process| process.sleeps_instead.is_some())
+    }
+
+    pub(crate) fn is_asleep(&self, process: usize) -> bool {
+        self.processes[process].asleep_until > self.now
+    }
+
+    /// The process has done what it was to do.
+    pub(crate) fn done(&mut self, process: usize) {
+        self.processes[process].done = true;
+    }
+
+    pub(crate) fn is_done(&self, process: usize) -> bool {
+        self.processes[process].done
+    }
+
+    /// Requests that the process has sent.
+    pub(crate) fn requests_of(&self, process: usize) -> u64 {
+        self.processes.get(process).map_or(0, |process| process.requests)
+    }
+
+    /// Counts a request of a process, and strikes it where it is due.
+    pub(crate) fn struck(&mut self, process: &Process, request: &Request) -> Struck {
+        for (left, _) in &mut self.held {
+            *left = left.saturating_sub(1);
+        }
+        while let Some(place) = self.held.iter().position(|(left, _)| *left == 0) {
+            let (_, request) = self.held.remove(place);
+            self.take_effect(0, Arc::new(request), None, 0);
+        }
+        let known = &mut self.processes[process.index];
+        let number = known.requests;
+        known.requests += 1;
+        let Some(strike) = known.strike.take_if(|strike| strike.request == number) else { return Struck::No };
+        let sleeps = known.sleeps_instead;
+        match strike.manner {
+            Manner::Before => {}
+            Manner::After => self.take_effect(0, Arc::new(request.clone()), None, 0),
+            Manner::Late(after) => self.held.push((after + 1, request.clone())),
+        }
+        let Some(micros) = sleeps else {
+            self.kill(process.index, process.incarnation);
+            return Struck::Gone;
+        };
+        self.put_to_sleep(micros, process);
+        // It wakes up and sends, or wakes up to no answer.
+        if strike.manner == Manner::Before { Struck::SendsAfter(micros) } else { Struck::Gone }
     }
 
     /// Everybody who sleeps wakes up.

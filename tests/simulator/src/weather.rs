@@ -75,6 +75,7 @@ impl Fate {
             Self::HalfDone => "half done",
             Self::Harmed(Harm::Cut { .. }) => "cut",
             Self::Harmed(Harm::Flipped(_)) => "flipped",
+            Self::Harmed(Harm::Swapped(_)) => "swapped",
             Self::Harmed(_) => "short lists",
         }
     }
@@ -180,6 +181,7 @@ impl Weather {
             (6, _) if reads => {
                 Fate::Harmed(Harm::Cut { thousandths: random.random_range(0..1_000), shows: random.random_range(0..4) > 0 })
             }
+            (7, Request::Get { .. }) if coin => Fate::Harmed(Harm::Swapped(random.random())),
             (7, Request::Get { .. }) => Fate::Harmed(Harm::Flipped(random.random())),
             (8, Request::List { .. }) => Fate::Harmed(Harm::Short(random.random_range(0..1_000))),
             _ => Fate::Served,

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{Either, join, select};
+use futures::future::{Either, select};
 use klstore_format::{Insertion, Source};
 use klstore_writer::{
     Appended, RetryPolicy, S3ObjectStore, S3StoreConfig, S3StoreWriter, StoreWriter, TrimTo, WriterError,
@@ -95,7 +95,24 @@ impl WriterPlan {
         Self { numbers, config, policy, timeout, pauses, wire }
     }
 
-    async fn writer(&self, process: &Process) -> Result<S3StoreWriter, WriterError> {
+    /// The writer of the crash points: three items and more are complete.
+    pub(crate) fn of_crash_points() -> Self {
+        let mut plan = Self::draw(&mut crate::seeded::random(0, 1), Numbers::None, false);
+        plan.config = S3StoreConfig {
+            compact_items_threshold: 5,
+            compact_objects_threshold: 100,
+            carry_bytes: 60,
+            carry_budget_bytes: 1 << 20,
+            retention_max_age_millis: None,
+            retention_max_items: None,
+            retention_max_bytes: None,
+            ..plan.config
+        };
+        plan.policy.deadline = Duration::from_secs(30);
+        plan
+    }
+
+    pub(crate) async fn writer(&self, process: &Process) -> Result<S3StoreWriter, WriterError> {
         let [idle, publish] = self.pauses;
         let builder = S3StoreWriter::builder(self.config.clone())
             .clock(Arc::new(process.clone()))
@@ -145,8 +162,11 @@ pub(crate) async fn lives(run: Arc<Run>, index: usize, plan: WriterPlan) {
 async fn live(run: &Run, process: &Process, plan: &WriterPlan, memory: &mut Memory) -> Result<(), String> {
     let writer = plan.writer(process).await.map_err(|error| format!("a writer cannot be built: {error}"))?;
     let hand = Hand { run, process, plan, writer: &writer };
-    let (appended, kept) = join(hand.append_on(memory), hand.keep_house()).await;
-    appended.and(kept)?;
+    let appends = std::pin::pin!(hand.append_on(memory));
+    let chores = std::pin::pin!(hand.keep_house());
+    match select(appends, chores).await {
+        Either::Left((ended, _)) | Either::Right((ended, _)) => ended?,
+    }
     // It ends well, or just ends.
     if run.chance(500) {
         hand.close().await?;
@@ -175,7 +195,7 @@ impl Hand<'_> {
                 Numbers::Nonces => self.append_numbered(memory).await?,
                 Numbers::Records { partition } => self.append_records(partition, &mut next_record).await?,
             }
-            if self.run.chance(10) {
+            if self.run.chance(5) {
                 break;
             }
         }
@@ -191,14 +211,15 @@ impl Hand<'_> {
                 0..12 => self.trim().await?,
                 12..40 => self.compact().await?,
                 40..60 => self.sweep().await?,
-                60..64 => {
+                // It would forget what is in doubt, too.
+                60..64 if self.plan.numbers != Numbers::IdempotencyKeys => {
                     self.run.count("forget");
                     self.writer.forget(|_, _| true);
                 }
                 64..68 => self.retain().await?,
                 _ => self.duty().await?,
             }
-            if self.run.chance(10) {
+            if self.run.chance(5) {
                 break;
             }
         }

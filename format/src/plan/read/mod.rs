@@ -99,7 +99,8 @@ pub(super) async fn read(port: &Port, request: &PageRequest) -> Result<(Page, Op
     if request.max_size == 0 {
         return Err(FormatError::EmptyPage);
     }
-    let mut filling = Filling::new(request.order, request.max_size.min(MAX_PAGE_ITEMS));
+    let asked = if rules::kept(Rule::PageSize) { request.max_size } else { MAX_PAGE_ITEMS };
+    let mut filling = Filling::new(request.order, asked.min(MAX_PAGE_ITEMS));
     let mut page = Page::default();
     let token = match &request.continuation {
         Some(text) => Some(Token::decode(text, &request.list.hash(), request.order)?),

@@ -1,0 +1,288 @@
+//! Every point at which a writer can stop: each of its requests, before it is sent, after its effect, or with its effect
+//! still to come; then it is started again, or another writer takes over. The next one may stop anywhere, too.
+
+use std::sync::Arc;
+
+use futures::future::{Either, select};
+use klstore_format::Insertion;
+use klstore_writer::{S3StoreWriter, StoreWriter, TrimTo, WriterError};
+
+use crate::history::Witness;
+use crate::network::SECOND;
+use crate::run::{Run, catch, come_to_rest, prepare_runtime};
+use crate::seeded;
+use crate::trace::Trace;
+use crate::universe::{Process, Sim, Strike};
+use crate::weather::Weather;
+use crate::world::World;
+use crate::writers::WriterPlan;
+use crate::{KEY, KEYSPACE};
+
+pub use crate::universe::Manner;
+
+/// All runs here have the same choices but for where they are struck.
+const SEED: u64 = 0;
+const WRITER: usize = 1;
+const HEIR: usize = 2;
+/// A writer that is taken over sleeps as long as its heir may need.
+const SLEEP: u64 = 3_000 * SECOND;
+
+/// Who goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heir {
+    /// The same writer, started again: it repeats what was not acknowledged.
+    Restart,
+    /// Another writer, while the first one only sleeps and wakes up afterwards.
+    TakeOver,
+}
+
+/// A writer stops at its request of this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// Counted from 0.
+    pub request: u64,
+    /// How.
+    pub manner: Manner,
+    /// And then.
+    pub heir: Heir,
+    /// Where the next one stops, counted from its own first request.
+    pub again: Option<(u64, Manner)>,
+}
+
+/// What was seen of a run with a point, or of one without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Requests of the first writer.
+    pub requests: u64,
+    /// Requests of the one after it, until the scenario was done.
+    pub recovery: u64,
+}
+
+/// What a writer does in its life.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// So many items without number, in one append.
+    Append(u64),
+    /// Items of a source, which are appended again where that is not acknowledged.
+    Numbered(u64),
+    Compact,
+    Trim(u64),
+    Delete,
+    Sweep,
+    Duty,
+    /// Another writer appends, so that the next commit is a handover.
+    Other(u64),
+}
+
+/// Appends small and complete, compactions published by an append and by themselves, merged segments, collections,
+/// sweeps, trims and a deletion, and another writer in between.
+const SCENARIO: [Step; 30] = [
+    Step::Append(1),
+    Step::Numbered(2),
+    Step::Append(1),
+    Step::Compact,
+    Step::Append(2),
+    Step::Other(1),
+    Step::Numbered(3),
+    Step::Append(1),
+    // Complete, among small ones.
+    Step::Append(5),
+    Step::Append(1),
+    Step::Compact,
+    Step::Sweep,
+    Step::Other(2),
+    Step::Append(2),
+    Step::Numbered(2),
+    Step::Trim(4),
+    Step::Compact,
+    Step::Append(1),
+    Step::Append(1),
+    Step::Append(1),
+    Step::Append(1),
+    Step::Duty,
+    Step::Append(6),
+    Step::Compact,
+    Step::Trim(12),
+    Step::Append(1),
+    Step::Compact,
+    Step::Delete,
+    Step::Numbered(2),
+    Step::Compact,
+];
+
+/// How far the scenario has come, whoever plays it.
+#[derive(Debug, Default)]
+struct Script {
+    done: usize,
+    next_nonce: u128,
+    /// The numbered batch that is not acknowledged yet.
+    pending: Option<Vec<Insertion>>,
+}
+
+/// Plays the scenario with a writer that stops at this point; what is violated, in words.
+///
+/// # Errors
+/// The violation.
+pub fn play(point: Option<Point>) -> Result<Seen, String> {
+    let witness = Witness::new(World::with_keyspace());
+    let sim = Sim::new(seeded::random(SEED, 0), witness, Weather::CALM, Trace::default());
+    catch(&sim, || {
+        let runtime = prepare_runtime(&sim)?;
+        runtime.block_on(async {
+            let life = std::pin::pin!(live(&sim, point));
+            let violated = std::pin::pin!(sim.violated());
+            match select(life, violated).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(_) => Ok(()),
+            }
+        })
+    });
+    let mut state = sim.lock();
+    let seen = Seen { requests: state.requests_of(WRITER), recovery: state.requests_of(HEIR) };
+    match state.violation.take() {
+        Some(violation) => Err(format!("{point:?}: {violation}")),
+        None => Ok(seen),
+    }
+}
+
+async fn live(sim: &Arc<Sim>, point: Option<Point>) -> Result<(), String> {
+    let run = Run::alone(sim);
+    let plan = WriterPlan::of_crash_points();
+    let mut script = Script { next_nonce: 1, ..Script::default() };
+    let first = sim.start(WRITER);
+    if let Some(Point { request, manner, .. }) = point {
+        sim.lock().strike(WRITER, Strike { request, manner });
+    }
+    let Some(point) = point else {
+        perform(&run, &first, &plan, &mut script).await?;
+        return come_to_rest(&run, false).await;
+    };
+    if point.heir == Heir::Restart {
+        until_death(perform(&run, &first, &plan, &mut script), &first).await?;
+        go_on(&run, &plan, &mut script, point.again).await?;
+    } else {
+        // Struck, it does not end but sleeps: what it does when it wakes up is its own script's rest.
+        sim.lock().strike_asleep(WRITER, SLEEP);
+        let mut of_sleeper = Script { next_nonce: 1, ..Script::default() };
+        let of_heir = run.clone();
+        let sleeper = perform(&run, &first, &plan, &mut of_sleeper);
+        let heir = async {
+            while !of_heir.sim.lock().is_asleep(WRITER) {
+                of_heir.nobody.sleep_micros(SECOND / 100).await;
+                if of_heir.sim.lock().is_done(WRITER) {
+                    return Ok(());
+                }
+            }
+            // Its values and nonces are its own: it is another source.
+            let mut own = Script { next_nonce: 1 << 40, done: SCENARIO.len() / 2, pending: None };
+            go_on(&of_heir, &plan, &mut own, point.again).await
+        };
+        let (slept, inherited) = futures::future::join(until_death(sleeper, &first), heir).await;
+        inherited?;
+        slept?;
+    }
+    run.nobody.sleep_micros(60 * SECOND).await;
+    come_to_rest(&run, false).await
+}
+
+/// The next writer does the rest, or stops itself once, and the one after it does.
+async fn go_on(
+    run: &Arc<Run>,
+    plan: &WriterPlan,
+    script: &mut Script,
+    again: Option<(u64, Manner)>,
+) -> Result<(), String> {
+    let process = run.sim.start(HEIR);
+    if let Some((request, manner)) = again {
+        run.sim.lock().strike(HEIR, Strike { request, manner });
+    }
+    if until_death(perform(run, &process, plan, script), &process).await? {
+        let process = run.sim.start(HEIR);
+        perform(run, &process, plan, script).await?;
+    }
+    Ok(())
+}
+
+/// `true` where the process ended in the middle.
+async fn until_death(work: impl Future<Output = Result<(), String>>, process: &Process) -> Result<bool, String> {
+    let work = std::pin::pin!(work);
+    let death = std::pin::pin!(process.death());
+    match select(work, death).await {
+        Either::Left((done, _)) => done.map(|()| false),
+        Either::Right(_) => Ok(true),
+    }
+}
+
+/// Plays the rest of the script.
+async fn perform(run: &Arc<Run>, process: &Process, plan: &WriterPlan, script: &mut Script) -> Result<(), String> {
+    let failed = |step: Step, error: WriterError| format!("{step:?} fails without faults: {error}");
+    let writer = plan.writer(process).await.map_err(|error| error.to_string())?;
+    while let Some(step) = SCENARIO.get(script.done).copied() {
+        match step {
+            Step::Append(count) => {
+                // Without number it is not appended again when the writer stops in the middle.
+                script.done += 1;
+                append(run, process, &writer, values(run, count), false).await.map_err(|error| format!("{step:?}: {error}"))?;
+                continue;
+            }
+            Step::Numbered(count) => {
+                let batch = match &script.pending {
+                    Some(pending) => pending.clone(),
+                    None => {
+                        let mut batch = values(run, count);
+                        for insertion in &mut batch {
+                            insertion.nonce = Some(script.next_nonce);
+                            script.next_nonce += 1;
+                        }
+                        script.pending = Some(batch.clone());
+                        batch
+                    }
+                };
+                // Two sources of nonces: the lower ones count as duplicates once a higher one is there.
+                let present = !run.sim.lock().is_struck_asleep();
+                append(run, process, &writer, batch, present).await.map_err(|error| format!("{step:?}: {error}"))?;
+                script.pending = None;
+            }
+            Step::Compact => drop(writer.compact(KEYSPACE, KEY).await.map_err(|error| failed(step, error))?),
+            Step::Trim(offset) => {
+                let trimmed = writer.trim(KEYSPACE, KEY, TrimTo::Offset(offset)).await;
+                let trimmed = trimmed.map_err(|error| failed(step, error))?;
+                run.judge_start(offset.min(run.sim.lock().witness.items.len() as u64), trimmed.start)?;
+            }
+            Step::Delete => {
+                let end = run.sim.lock().witness.items.len() as u64;
+                let trimmed = writer.delete_key(KEYSPACE, KEY).await.map_err(|error| failed(step, error))?;
+                run.judge_start(end, trimmed.start)?;
+            }
+            Step::Sweep => drop(writer.sweep(KEYSPACE, KEY).await.map_err(|error| failed(step, error))?),
+            Step::Duty => drop(writer.duty_cycle().await.map_err(|error| failed(step, error))?),
+            Step::Other(count) => {
+                let other = run.sim.start(HEIR + 1);
+                let second = plan.writer(&other).await.map_err(|error| error.to_string())?;
+                append(run, &other, &second, values(run, count), false).await.map_err(|error| format!("{step:?}: {error}"))?;
+            }
+        }
+        script.done += 1;
+    }
+    writer.close().await.map_err(|error| format!("closing: {error}"))?;
+    run.sim.lock().done(process.index);
+    Ok(())
+}
+
+async fn append(
+    run: &Run,
+    process: &Process,
+    writer: &S3StoreWriter,
+    insertions: Vec<Insertion>,
+    present: bool,
+) -> Result<(), String> {
+    let call = run.begin("append", process);
+    let receipt = writer.append_list(KEYSPACE, KEY, insertions.clone()).await.map_err(|error| error.to_string())?;
+    let appended = receipt.await.map_err(|error| error.to_string())?;
+    run.judge_appended(&call, &insertions, &appended, present)
+}
+
+fn values(run: &Run, count: u64) -> Vec<Insertion> {
+    let mut state = run.sim.lock();
+    (0..count).map(|_| Insertion::new(format!("c{:x}", state.draw()))).collect()
+}
