@@ -83,6 +83,8 @@ pub enum Rule {
     SweepKeepsStubs,
     /// Rule 10: the sweeper spares complete commits that the index refers to.
     SweepSparesComplete,
+    /// Rule 10: a swept commit's number is that of its name.
+    SweepChecksNumber,
     /// Rule 10: what cannot be read is left and reported.
     SweepLeavesUnreadable,
     /// Rules 10 and 11: a missing index page means start over.
@@ -146,7 +148,7 @@ pub enum Rule {
 #[cfg(feature = "mutants")]
 impl Rule {
     /// Every one.
-    pub const ALL: [Self; 66] = [
+    pub const ALL: [Self; 67] = [
         Self::FreshSession,
         Self::NewPutId,
         Self::FreshObjectIds,
@@ -184,6 +186,7 @@ impl Rule {
         Self::SweepStubsHandover,
         Self::SweepKeepsStubs,
         Self::SweepSparesComplete,
+        Self::SweepChecksNumber,
         Self::SweepLeavesUnreadable,
         Self::SweepMissingPage,
         Self::SweepCoveredOnly,

@@ -26,6 +26,8 @@ const WRITER: usize = 1;
 const HEIR: usize = 2;
 /// A writer that is taken over sleeps as long as its heir may need.
 const SLEEP: u64 = 3_000 * SECOND;
+/// Calls that a writer makes again because it slept.
+const MAX_FAILURES: u32 = 5;
 
 /// Who goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +167,11 @@ async fn live(sim: &Arc<Sim>, point: Option<Point>) -> Result<(), String> {
         sim.lock().strike_asleep(WRITER, SLEEP);
         let mut of_sleeper = Script { next_nonce: 1, ..Script::default() };
         let of_heir = run.clone();
-        let sleeper = perform(&run, &first, &plan, &mut of_sleeper);
+        let sleeper = async {
+            let slept = until_death(perform(&run, &first, &plan, &mut of_sleeper), &first).await;
+            // Its heir would wait for ever.
+            slept.inspect_err(|message| run.sim.violate(message.clone()))
+        };
         let heir = async {
             while !of_heir.sim.lock().is_asleep(WRITER) {
                 of_heir.nobody.sleep_micros(SECOND / 100).await;
@@ -177,7 +183,7 @@ async fn live(sim: &Arc<Sim>, point: Option<Point>) -> Result<(), String> {
             let mut own = Script { next_nonce: 1 << 40, done: SCENARIO.len() / 2, pending: None };
             go_on(&of_heir, &plan, &mut own, point.again).await
         };
-        let (slept, inherited) = futures::future::join(until_death(sleeper, &first), heir).await;
+        let (slept, inherited) = futures::future::join(sleeper, heir).await;
         inherited?;
         slept?;
     }
@@ -213,59 +219,93 @@ async fn until_death(work: impl Future<Output = Result<(), String>>, process: &P
     }
 }
 
-/// Plays the rest of the script.
+/// Plays the rest of the script. Who slept finds its deadline passed, and makes the call again.
 async fn perform(run: &Arc<Run>, process: &Process, plan: &WriterPlan, script: &mut Script) -> Result<(), String> {
-    let failed = |step: Step, error: WriterError| format!("{step:?} fails without faults: {error}");
     let writer = plan.writer(process).await.map_err(|error| error.to_string())?;
+    let mut failures = 0;
     while let Some(step) = SCENARIO.get(script.done).copied() {
-        match step {
-            Step::Append(count) => {
-                // Without number it is not appended again when the writer stops in the middle.
-                script.done += 1;
-                append(run, process, &writer, values(run, count), false).await.map_err(|error| format!("{step:?}: {error}"))?;
-                continue;
-            }
-            Step::Numbered(count) => {
-                let batch = match &script.pending {
-                    Some(pending) => pending.clone(),
-                    None => {
-                        let mut batch = values(run, count);
-                        for insertion in &mut batch {
-                            insertion.nonce = Some(script.next_nonce);
-                            script.next_nonce += 1;
-                        }
-                        script.pending = Some(batch.clone());
-                        batch
-                    }
-                };
-                // Two sources of nonces: the lower ones count as duplicates once a higher one is there.
-                let present = !run.sim.lock().is_struck_asleep();
-                append(run, process, &writer, batch, present).await.map_err(|error| format!("{step:?}: {error}"))?;
-                script.pending = None;
-            }
-            Step::Compact => drop(writer.compact(KEYSPACE, KEY).await.map_err(|error| failed(step, error))?),
-            Step::Trim(offset) => {
-                let trimmed = writer.trim(KEYSPACE, KEY, TrimTo::Offset(offset)).await;
-                let trimmed = trimmed.map_err(|error| failed(step, error))?;
-                run.judge_start(offset.min(run.sim.lock().witness.items.len() as u64), trimmed.start)?;
-            }
-            Step::Delete => {
-                let end = run.sim.lock().witness.items.len() as u64;
-                let trimmed = writer.delete_key(KEYSPACE, KEY).await.map_err(|error| failed(step, error))?;
-                run.judge_start(end, trimmed.start)?;
-            }
-            Step::Sweep => drop(writer.sweep(KEYSPACE, KEY).await.map_err(|error| failed(step, error))?),
-            Step::Duty => drop(writer.duty_cycle().await.map_err(|error| failed(step, error))?),
-            Step::Other(count) => {
-                let other = run.sim.start(HEIR + 1);
-                let second = plan.writer(&other).await.map_err(|error| error.to_string())?;
-                append(run, &other, &second, values(run, count), false).await.map_err(|error| format!("{step:?}: {error}"))?;
-            }
+        let slept = run.sim.lock().is_struck_asleep();
+        match take(run, process, plan, (&writer, step), script).await {
+            Ok(()) => script.done += 1,
+            Err(Failed::Passing(_)) if slept && failures < MAX_FAILURES => failures += 1,
+            Err(Failed::Passing(message) | Failed::Wrong(message)) => return Err(format!("{step:?}: {message}")),
         }
-        script.done += 1;
     }
-    writer.close().await.map_err(|error| format!("closing: {error}"))?;
+    let closed = writer.close().await;
+    if let Err(error) = closed.as_ref()
+        && !(error.is_transient() && run.sim.lock().is_struck_asleep())
+    {
+        return Err(format!("closing: {error}"));
+    }
     run.sim.lock().done(process.index);
+    Ok(())
+}
+
+/// Why a step is not done.
+enum Failed {
+    /// As bad weather lets it fail.
+    Passing(String),
+    Wrong(String),
+}
+
+impl From<WriterError> for Failed {
+    fn from(error: WriterError) -> Self {
+        if error.is_transient() { Self::Passing(error.to_string()) } else { Self::Wrong(error.to_string()) }
+    }
+}
+
+impl From<String> for Failed {
+    fn from(message: String) -> Self {
+        Self::Wrong(message)
+    }
+}
+
+/// Takes one step.
+async fn take(
+    run: &Arc<Run>,
+    process: &Process,
+    plan: &WriterPlan,
+    (writer, step): (&S3StoreWriter, Step),
+    script: &mut Script,
+) -> Result<(), Failed> {
+    let end = run.sim.lock().witness.items.len() as u64;
+    match step {
+        Step::Append(count) => append(run, process, writer, values(run, count), false).await?,
+        Step::Numbered(count) => {
+            let batch = match &script.pending {
+                Some(pending) => pending.clone(),
+                None => {
+                    let mut batch = values(run, count);
+                    for insertion in &mut batch {
+                        insertion.nonce = Some(script.next_nonce);
+                        script.next_nonce += 1;
+                    }
+                    script.pending = Some(batch.clone());
+                    batch
+                }
+            };
+            // Two sources of nonces: the lower ones count as duplicates once a higher one is there.
+            let present = !run.sim.lock().is_struck_asleep();
+            append(run, process, writer, batch, present).await?;
+            script.pending = None;
+        }
+        Step::Compact => drop(writer.compact(KEYSPACE, KEY).await?),
+        Step::Trim(offset) => {
+            let trimmed = writer.trim(KEYSPACE, KEY, TrimTo::Offset(offset)).await?;
+            run.judge_start(offset.min(end), trimmed.start)?;
+        }
+        Step::Delete => {
+            let trimmed = writer.delete_key(KEYSPACE, KEY).await?;
+            run.judge_start(end, trimmed.start)?;
+        }
+        Step::Sweep => drop(writer.sweep(KEYSPACE, KEY).await?),
+        Step::Duty => drop(writer.duty_cycle().await?),
+        Step::Other(count) => {
+            let other = run.sim.start(HEIR + 1);
+            let second = plan.writer(&other).await?;
+            append(run, &other, &second, values(run, count), false).await?;
+        }
+    }
     Ok(())
 }
 
@@ -275,11 +315,10 @@ async fn append(
     writer: &S3StoreWriter,
     insertions: Vec<Insertion>,
     present: bool,
-) -> Result<(), String> {
+) -> Result<(), Failed> {
     let call = run.begin("append", process);
-    let receipt = writer.append_list(KEYSPACE, KEY, insertions.clone()).await.map_err(|error| error.to_string())?;
-    let appended = receipt.await.map_err(|error| error.to_string())?;
-    run.judge_appended(&call, &insertions, &appended, present)
+    let appended = writer.append_list(KEYSPACE, KEY, insertions.clone()).await?.await?;
+    Ok(run.judge_appended(&call, &insertions, &appended, present)?)
 }
 
 fn values(run: &Run, count: u64) -> Vec<Insertion> {

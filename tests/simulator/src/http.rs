@@ -17,8 +17,12 @@ pub struct Asked {
 
 enum Form {
     /// An empty page of a LIST goes on where it was.
-    List { start_after: Option<String> },
-    Get { range: Option<(u64, u64)> },
+    List {
+        start_after: Option<String>,
+    },
+    Get {
+        range: Option<(u64, u64)>,
+    },
     Put,
     Delete,
     DeleteMany,
@@ -105,7 +109,11 @@ impl Asked {
         let whole = match answer {
             Answer::Listed(listing) => {
                 let Form::List { start_after } = &self.form else { return None };
-                Rendered { status: 200, headers: Vec::new(), body: list_document(listing, harm, start_after.as_deref()) }
+                Rendered {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: list_document(listing, harm, start_after.as_deref()),
+                }
             }
             Answer::Got(object) => {
                 let Form::Get { range } = self.form else { return None };
@@ -116,7 +124,10 @@ impl Asked {
                 let status = match range {
                     Some((start, _)) if !object.body.is_empty() => {
                         let last = start + object.body.len() as u64 - 1;
-                        headers.push(("content-range", format!("bytes {start}-{last}/{}", object.size.unwrap_or(last + 1))));
+                        headers.push((
+                            "content-range",
+                            format!("bytes {start}-{last}/{}", object.size.unwrap_or(last + 1)),
+                        ));
                         206
                     }
                     _ => 200,
@@ -146,7 +157,9 @@ impl Asked {
         let body = match (&self.form, &self.request) {
             (Form::DeleteMany, Request::Delete { names }) => {
                 let name = names.first().map_or("", String::as_str);
-                format!("<DeleteResult><Error><Key>{name}</Key><Code>{code}</Code><Message>m</Message></Error></DeleteResult>")
+                format!(
+                    "<DeleteResult><Error><Key>{name}</Key><Code>{code}</Code><Message>m</Message></Error></DeleteResult>"
+                )
             }
             _ => error_document(code),
         };

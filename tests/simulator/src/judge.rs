@@ -78,7 +78,10 @@ impl Run {
             return Err(format!("acknowledged {} insertions as {appended:?}", insertions.len()));
         }
         let has_no_number = |insertion: &&Insertion| insertion.nonce.is_none() && insertion.source_offset.is_none();
-        if appended.duplicate_count > 0 && call.name != "append records" && insertions.iter().any(|each| has_no_number(&each)) {
+        if appended.duplicate_count > 0
+            && call.name != "append records"
+            && insertions.iter().any(|each| has_no_number(&each))
+        {
             return Err(format!("dropped an item without number: {insertions:?}"));
         }
         match insertions.iter().find(|insertion| present && !witness.holds(&insertion.value)) {
@@ -94,7 +97,9 @@ impl Run {
         let begins = state.witness.begin();
         if start < promised.begin || begins < start {
             let PromisedTrim { to, begin } = promised;
-            return Err(format!("a trim to {to:?}, so {begin}, is acknowledged as {start}; the list begins at {begins}"));
+            return Err(format!(
+                "a trim to {to:?}, so {begin}, is acknowledged as {start}; the list begins at {begins}"
+            ));
         }
         Ok(())
     }
@@ -105,7 +110,12 @@ impl Run {
     }
 
     /// An error that a writer's caller may see is one of the weather.
-    pub(crate) fn judge_writer_error(&self, call: &Call, error: &WriterError, deadline: Duration) -> Result<(), String> {
+    pub(crate) fn judge_writer_error(
+        &self,
+        call: &Call,
+        error: &WriterError,
+        deadline: Duration,
+    ) -> Result<(), String> {
         let how = match error.cause() {
             WriterError::Unavailable { .. } | WriterError::MayHaveTrimmed { .. } => {
                 self.has_lasted(call, deadline, &error)?;
@@ -137,7 +147,9 @@ impl Run {
                 "unavailable"
             }
             ReaderError::Contended { .. } => "contended",
-            ReaderError::Corrupt(_) | ReaderError::UnsupportedVersion { .. } | ReaderError::UnsupportedLayout { .. } => {
+            ReaderError::Corrupt(_)
+            | ReaderError::UnsupportedVersion { .. }
+            | ReaderError::UnsupportedLayout { .. } => {
                 self.was_harmed(call, error)?;
                 "damaged on its way"
             }
@@ -161,7 +173,11 @@ impl Run {
     fn has_lasted(&self, call: &Call, limit: Duration, error: &dyn std::fmt::Display) -> Result<(), String> {
         let lasted = self.sim.lock().now - call.began_at;
         if u128::from(lasted) < limit.as_micros() {
-            return Err(format!("{} gave up after {} of {limit:?}: {error}", call.name, Duration::from_micros(lasted).as_secs_f32()));
+            return Err(format!(
+                "{} gave up after {} of {limit:?}: {error}",
+                call.name,
+                Duration::from_micros(lasted).as_secs_f32()
+            ));
         }
         Ok(())
     }

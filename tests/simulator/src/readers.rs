@@ -11,17 +11,17 @@ use klstore_reader::{
 };
 use rand::RngExt;
 
+use crate::http::BUCKET;
 use crate::judge::Call;
 use crate::network::SECOND;
 use crate::run::Run;
+use crate::seeded::{Random, percent, pick};
 use crate::universe::Process;
+use crate::vec_model::{self, compare, compare_continued};
 use crate::weather::thousandth;
 use crate::wire::ENDPOINT;
-use crate::http::BUCKET;
-use crate::{KEY, KEYSPACE};
-use crate::seeded::{Random, percent, pick};
-use crate::vec_model::{self, compare, compare_continued};
 use crate::workload;
+use crate::{KEY, KEYSPACE};
 
 /// Continuations that are kept, however old.
 const MAX_CURSORS: usize = 6;
@@ -193,14 +193,8 @@ impl<'a> Eye<'a> {
     /// Reads a page; `false` where that failed as it may in bad weather.
     async fn read(&mut self, reading: Reading) -> Result<bool, String> {
         let filter = if let From::Filter(filter) = &reading.from { Some(*filter) } else { None };
-        let work = self.reader.read_page(
-            KEYSPACE,
-            KEY,
-            reading.order,
-            Some(reading.max_size),
-            filter,
-            reading.text.clone(),
-        );
+        let work =
+            self.reader.read_page(KEYSPACE, KEY, reading.order, Some(reading.max_size), filter, reading.text.clone());
         let name = if reading.text.is_some() { "next page" } else { "page" };
         let (call, list) = match self.call(name, work).await {
             Some((call, Ok(list))) => (call, list),

@@ -9,12 +9,12 @@ use rand::RngExt;
 use crate::base::{self, Base};
 use crate::network::SECOND;
 use crate::readers::{self, Eye, ReaderPlan};
+use crate::seeded::{self, Random, pick};
 use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::universe::{Process, Sim};
 use crate::weather::{Weather, thousandth};
 use crate::writers::{self, Numbers, WriterPlan};
-use crate::seeded::{self, Random, pick};
 
 /// Calls of a run before it is brought to its end.
 const CALLS: std::ops::Range<u64> = 150..700;

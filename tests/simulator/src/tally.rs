@@ -71,11 +71,9 @@ impl Tally {
 
     /// Adds what another run saw.
     pub fn add(&mut self, other: &Self) {
-        for (mine, others) in [
-            (&mut self.calls, &other.calls),
-            (&mut self.failed, &other.failed),
-            (&mut self.fates, &other.fates),
-        ] {
+        for (mine, others) in
+            [(&mut self.calls, &other.calls), (&mut self.failed, &other.failed), (&mut self.fates, &other.fates)]
+        {
             for (name, count) in others {
                 *mine.entry(name).or_default() += count;
             }
@@ -143,12 +141,7 @@ impl fmt::Display for Tally {
         writeln!(
             formatter,
             "processes: {} crashes, {} sleeps, {} for ever, {} clocks set; {} runs over HTTP, {} on long lists",
-            self.crashes,
-            self.sleeps,
-            self.sleeps_for_ever,
-            self.clock_jumps,
-            self.wire_seeds,
-            self.long_lists
+            self.crashes, self.sleeps, self.sleeps_for_ever, self.clock_jumps, self.wire_seeds, self.long_lists
         )?;
         write!(
             formatter,

@@ -14,12 +14,12 @@ use std::time::Duration;
 use klstore_format::plan::Request;
 use rand::RngExt;
 
+use crate::history::Witness;
 use crate::network::{Echo, Reply};
+use crate::seeded::Random;
 use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::weather::Weather;
-use crate::history::Witness;
-use crate::seeded::Random;
 
 /// Events of one run after which it counts as stuck.
 const MAX_EVENTS: u64 = 400_000;

@@ -160,7 +160,9 @@ impl Weather {
         let coin: bool = random.random();
         let reads = matches!(request, Request::List { .. } | Request::Get { .. });
         match (way, request) {
-            (0, Request::Put { kind: PutKind::Create, .. }) if coin => Fate::RefusedBefore(409, "ConditionalRequestConflict"),
+            (0, Request::Put { kind: PutKind::Create, .. }) if coin => {
+                Fate::RefusedBefore(409, "ConditionalRequestConflict")
+            }
             (0, Request::Delete { names }) if coin && names.len() > 1 => Fate::HalfDone,
             (0, _) if random.random_range(0..4) == 0 => Fate::RefusedAfter(500, "InternalError"),
             (0, _) => {
@@ -175,12 +177,14 @@ impl Weather {
             (3, _) if !reads => Fate::Late,
             (4, _) if !reads && coin => Fate::RepeatedOnTheWay,
             (4, _) if !reads => Fate::Twice,
-            (5, _) if !matches!(request, Request::Get { .. }) => {
-                Fate::ErrorInSuccess { code: *pick(random, &["InternalError", "SlowDown"]), takes_effect: coin && !reads }
-            }
-            (6, _) if reads => {
-                Fate::Harmed(Harm::Cut { thousandths: random.random_range(0..1_000), shows: random.random_range(0..4) > 0 })
-            }
+            (5, _) if !matches!(request, Request::Get { .. }) => Fate::ErrorInSuccess {
+                code: *pick(random, &["InternalError", "SlowDown"]),
+                takes_effect: coin && !reads,
+            },
+            (6, _) if reads => Fate::Harmed(Harm::Cut {
+                thousandths: random.random_range(0..1_000),
+                shows: random.random_range(0..4) > 0,
+            }),
             (7, Request::Get { .. }) if coin => Fate::Harmed(Harm::Swapped(random.random())),
             (7, Request::Get { .. }) => Fate::Harmed(Harm::Flipped(random.random())),
             (8, Request::List { .. }) => Fate::Harmed(Harm::Short(random.random_range(0..1_000))),

@@ -53,11 +53,7 @@ impl fmt::Debug for SdkWire {
 impl SdkWire {
     /// The SDK's HTTP client, timer and clock of this process.
     pub fn parts(&self) -> (SharedHttpClient, SharedAsyncSleep, SharedTimeSource) {
-        (
-            SharedHttpClient::new(self.clone()),
-            SharedAsyncSleep::new(self.clone()),
-            SharedTimeSource::new(self.clone()),
-        )
+        (SharedHttpClient::new(self.clone()), SharedAsyncSleep::new(self.clone()), SharedTimeSource::new(self.clone()))
     }
 
     async fn answer(self, request: SdkRequest) -> Result<SdkResponse, ConnectorError> {

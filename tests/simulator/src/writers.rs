@@ -11,18 +11,18 @@ use klstore_writer::{
 };
 use rand::RngExt;
 
+use crate::http::BUCKET;
 use crate::judge::{Call, PromisedTrim};
 use crate::network::SECOND;
 use crate::ports::DirectStore;
 use crate::run::Run;
+use crate::seeded::{Random, percent, pick};
 use crate::universe::Process;
 use crate::weather::thousandth;
 use crate::wire::{ENDPOINT, SdkWire};
-use crate::http::BUCKET;
-use crate::{KEY, KEYSPACE};
-use crate::seeded::{Random, percent, pick};
 use crate::workload::{self, Profile};
 use crate::world::NOW;
+use crate::{KEY, KEYSPACE};
 
 /// How far wall clocks are set.
 const CLOCK_JUMPS: [i64; 6] = [1_000, -1_000, 60_000, -60_000, 86_400_000, -86_400_000];
@@ -446,7 +446,9 @@ impl Hand<'_> {
 
     async fn sweep(&self) -> Result<(), String> {
         match self.call("sweep", self.writer.sweep(KEYSPACE, KEY)).await {
-            Some((call, Ok(report))) if !report.unreadable.is_empty() => self.run.judge_unreadable(&call, &report.unreadable),
+            Some((call, Ok(report))) if !report.unreadable.is_empty() => {
+                self.run.judge_unreadable(&call, &report.unreadable)
+            }
             Some((call, Err(error))) => self.bear(&call, &error),
             _ => Ok(()),
         }

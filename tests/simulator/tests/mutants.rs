@@ -1,6 +1,11 @@
 //! Each rule's killing seed: without the rule its run violates what must hold, and with it nothing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use std::collections::BTreeSet;
 

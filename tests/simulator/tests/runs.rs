@@ -1,6 +1,11 @@
 //! Two million calls under simulated bad luck violate nothing, and a seed is a run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at whatever it does not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
 
 use klstore_simulator::campaign::simulate;
 use klstore_simulator::{base, run, seeded};
