@@ -66,9 +66,18 @@ pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<O
         let header = match CommitHeader::decode(&object.body, &list.hash()) {
             Ok(header) => header,
             Err(_) if object.body.is_empty() => continue,
+            // It may have been damaged on its way, and a cache may have kept it so: once more, past all caches.
+            Err(_) if cache != Cache::Reload => {
+                cache = Cache::Reload;
+                continue;
+            }
             Err(malformed) => return Err(malformed.of(&listed.name)),
         };
         if header.commit.seq != seq && rules::kept(Rule::CommitNumber) {
+            if cache != Cache::Reload {
+                cache = Cache::Reload;
+                continue;
+            }
             return Err(Malformed::Corrupt("its number is not that of its name").of(&listed.name));
         }
         return Ok(Some(Snapshot { header: Arc::new(header), etag, body: object.body }));

@@ -46,7 +46,10 @@ pub fn violation_without(rule: Rule, seed: u64) -> Option<String> {
 /// Plays the runs of these seeds without the rule until one violates something.
 pub fn search(rule: Rule, seeds: impl IntoIterator<Item = u64>) -> Fate {
     for seed in seeds {
-        if let Some(violation) = violation_without(rule, seed) {
+        // A seed counts only if nothing is violated with all rules kept.
+        if let Some(violation) = violation_without(rule, seed)
+            && run(seed, false).violation.is_none()
+        {
             return Fate::Caught { seed, violation };
         }
     }

@@ -162,10 +162,13 @@ pub(crate) async fn lives(run: Arc<Run>, index: usize, plan: WriterPlan) {
 async fn live(run: &Run, process: &Process, plan: &WriterPlan, memory: &mut Memory) -> Result<(), String> {
     let writer = plan.writer(process).await.map_err(|error| format!("a writer cannot be built: {error}"))?;
     let hand = Hand { run, process, plan, writer: &writer };
-    let appends = std::pin::pin!(hand.append_on(memory));
-    let chores = std::pin::pin!(hand.keep_house());
-    match select(appends, chores).await {
-        Either::Left((ended, _)) | Either::Right((ended, _)) => ended?,
+    {
+        // Whichever ends first, the other one's call is dropped: it must not hold the list when the writer is closed.
+        let appends = std::pin::pin!(hand.append_on(memory));
+        let chores = std::pin::pin!(hand.keep_house());
+        match select(appends, chores).await {
+            Either::Left((ended, _)) | Either::Right((ended, _)) => ended?,
+        }
     }
     // It ends well, or just ends.
     if run.chance(500) {
@@ -482,7 +485,10 @@ pub(crate) async fn one_more(run: &Run, index: usize, wire: bool) -> Result<(), 
         retention_max_bytes: None,
         ..plan.config.clone()
     };
-    let plan = WriterPlan { config, ..plan };
+    // It may have to merge all of a long table first, over a network with slow hours.
+    let patience = Duration::from_secs(600);
+    let policy = RetryPolicy { deadline: patience, background_deadline: patience, ..plan.policy };
+    let plan = WriterPlan { config, policy, ..plan };
     let writer = plan.writer(&process).await.map_err(|error| format!("a writer cannot be built: {error}"))?;
     let hand = Hand { run, process: &process, plan: &plan, writer: &writer };
     let alone = |error: WriterError| format!("a writer alone, in good weather: {error}");
