@@ -1,7 +1,8 @@
 //! Every point at which a writer can stop: each of its requests, before it is sent, after its effect, or with its effect
 //! still to come; then it is started again, or another writer takes over. The next one may stop anywhere, too.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{Either, select};
 use klstore_format::Insertion;
@@ -58,6 +59,79 @@ pub struct Seen {
     pub requests: u64,
     /// Requests of the one after it, until the scenario was done.
     pub recovery: u64,
+}
+
+/// What was tried.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// Requests of the scenario.
+    pub requests: u64,
+    /// Points, each of its own run.
+    pub points: usize,
+    /// Of them, with a crash during recovery.
+    pub in_recovery: usize,
+    /// What was violated, with the point.
+    pub violations: Vec<String>,
+}
+
+/// How a writer is stopped: late effects come while the next one loads, appends, or does what is far from it.
+const MANNERS: [Manner; 5] = [Manner::Before, Manner::After, Manner::Late(1), Manner::Late(6), Manner::Late(40)];
+/// Of every so many-th point the heir is stopped too, at each of its requests.
+const AGAIN_STRIDE: usize = 12;
+
+/// Tries every point, on so many threads.
+///
+/// # Errors
+/// What the scenario violates without any.
+pub fn try_every_point(threads: usize) -> Result<Tried, String> {
+    let requests = play(None)?.requests;
+    let mut points = Vec::new();
+    for request in 0..requests {
+        for manner in MANNERS {
+            let heirs = [Heir::Restart, Heir::TakeOver];
+            points.extend(heirs.map(|heir| Point { request, manner, heir, again: None }));
+        }
+    }
+    let mut tried = Tried { requests, ..Tried::default() };
+    let seen = try_all(&points, threads, &mut tried);
+    let mut twice = Vec::new();
+    for (point, recovery) in points.iter().zip(&seen).step_by(AGAIN_STRIDE) {
+        for request in 0..*recovery {
+            let manner = MANNERS[(request as usize + twice.len()) % 3];
+            twice.push(Point { again: Some((request, manner)), ..*point });
+        }
+    }
+    tried.in_recovery = twice.len();
+    try_all(&twice, threads, &mut tried);
+    Ok(tried)
+}
+
+/// Tries these; how many requests the heir of each sent.
+fn try_all(points: &[Point], threads: usize, tried: &mut Tried) -> Vec<u64> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(vec![Ok(0); points.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(point) = points.get(number) else { return };
+                    let outcome = play(Some(*point)).map(|seen| seen.recovery);
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner)[number] = outcome;
+                }
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tried.points += points.len();
+    let recovery = |outcome: Result<u64, String>| match outcome {
+        Ok(recovery) => recovery,
+        Err(violation) => {
+            tried.violations.push(violation);
+            0
+        }
+    };
+    outcomes.into_iter().map(recovery).collect()
 }
 
 /// What a writer does in its life.
@@ -187,6 +261,8 @@ async fn live(sim: &Arc<Sim>, point: Option<Point>) -> Result<(), String> {
         inherited?;
         slept?;
     }
+    // What is still under way then takes effect before all is looked at.
+    run.sim.lock().release_held();
     run.nobody.sleep_micros(60 * SECOND).await;
     come_to_rest(&run, false).await
 }

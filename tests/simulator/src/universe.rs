@@ -341,6 +341,13 @@ impl State {
         if strike.manner == Manner::Before { Struck::SendsAfter(micros) } else { Struck::Gone }
     }
 
+    /// What is held back takes effect now.
+    pub(crate) fn release_held(&mut self) {
+        for (_, request) in std::mem::take(&mut self.held) {
+            self.take_effect(0, Arc::new(request), None, 0);
+        }
+    }
+
     /// Everybody who sleeps wakes up.
     pub(crate) fn wake_all(&mut self) {
         let now = self.now;

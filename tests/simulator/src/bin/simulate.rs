@@ -1,10 +1,11 @@
 //! `simulate [--operations N] [--seed S] [--threads T]`: plays runs until they have made N calls, from seed S on.
-//! `simulate --trace --seed S` plays one and prints what happens in it.
+//! `simulate --trace --seed S` plays one and prints what happens in it; `simulate --crash-points` tries them all.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use klstore_simulator::campaign::simulate;
+use klstore_simulator::crash_points::{Tried, try_every_point};
 use klstore_simulator::{base, run};
 
 fn main() -> ExitCode {
@@ -16,11 +17,14 @@ fn main() -> ExitCode {
                 trace = true;
                 continue;
             }
+            "--crash-points" => return try_crash_points(cores() as usize),
             "--operations" => &mut operations,
             "--seed" => &mut seed,
             "--threads" => &mut threads,
             other => {
-                eprintln!("simulate: no option `{other}`: --operations N, --seed S, --threads T, --trace");
+                eprintln!(
+                    "simulate: no option `{other}`: --operations N, --seed S, --threads T, --trace, --crash-points"
+                );
                 return ExitCode::from(2);
             }
         };
@@ -35,6 +39,23 @@ fn main() -> ExitCode {
 
 fn cores() -> u64 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
+fn try_crash_points(threads: usize) -> ExitCode {
+    let tried = match try_every_point(threads) {
+        Ok(tried) => tried,
+        Err(violation) => {
+            println!("violation without a crash: {violation}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for violation in tried.violations.iter().take(20) {
+        println!("violation: {violation}");
+    }
+    let Tried { requests, points, in_recovery, violations } = &tried;
+    let violations = violations.len();
+    println!("crash points: {points} tried, {requests} requests, {in_recovery} in recovery, {violations} violations");
+    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn play_one(seed: u64) -> ExitCode {
