@@ -21,20 +21,21 @@ fn every_mutant_is_caught_by_its_seed() {
     assert_eq!(named, all, "killing-seeds.txt has each rule once");
     assert_eq!(table.len(), all.len(), "killing-seeds.txt has each rule once");
     std::panic::set_hook(Box::new(|_| {}));
-    let (mut caught, mut survived) = (0, Vec::new());
+    let (mut caught, mut survived, mut escaped) = (0, 0, Vec::new());
     for (name, seed) in table {
         let rule = rule_of_name(&name).expect("a rule");
         let Some(seed) = seed else {
-            survived.push(name);
+            println!("{name}: no run is known that is violated; killing-seeds.txt says why");
+            survived += 1;
             continue;
         };
         match violation_without(rule, seed) {
             Some(violation) => println!("{name}: {}", violation.chars().take(160).collect::<String>()),
-            None => survived.push(name),
+            None => escaped.push(name),
         }
         assert_eq!(run(seed, false).violation, None, "with all rules on");
         caught += 1;
     }
-    println!("mutants: {caught} caught, {} survived", survived.len());
-    assert!(survived.is_empty(), "not caught: {survived:?}; search new seeds by script/mutants");
+    println!("mutants: {} caught, {} survived", caught - escaped.len(), survived + escaped.len());
+    assert!(escaped.is_empty(), "not caught: {escaped:?}; search new seeds by script/mutants");
 }
