@@ -34,7 +34,20 @@ pub enum Fetch {
 
 /// Loads the newest commit; `None` where the list has none.
 pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<Option<Snapshot>, FormatError> {
-    let mut cache = Cache::Etag;
+    load_by(port, list, fetch, Cache::Etag).await
+}
+
+/// The same past all caches: what they have of the newest commit was found to be damaged.
+pub(crate) async fn reload(port: &Port, list: &ListName, fetch: Fetch) -> Result<Option<Snapshot>, FormatError> {
+    load_by(port, list, fetch, Cache::Reload).await
+}
+
+async fn load_by(
+    port: &Port,
+    list: &ListName,
+    fetch: Fetch,
+    mut cache: Cache,
+) -> Result<Option<Snapshot>, FormatError> {
     let mut empty = None;
     for _ in 0..MAX_RESTARTS {
         let listed = match port.send_one(newest(list)).await {

@@ -11,9 +11,15 @@ use klstore_format::plan::read::read_page;
 use klstore_format::plan::{Answer, Cache, Request, SessionOptions, Step};
 use klstore_simulator::world::{World, request};
 
-/// A reader kept the damaged header of the newest commit in its cache: until the next append the list was corrupt to it.
+/// A reader kept damaged bytes of the newest commit in its cache: until the next append the list was corrupt to it.
 #[test]
-fn a_header_that_was_damaged_on_its_way_is_read_again_past_the_cache() {
+fn a_newest_commit_that_was_damaged_on_its_way_is_read_again_past_the_cache() {
+    // In the header, and in the last block.
+    check_damage_at(|_| 20);
+    check_damage_at(|length| length - 10);
+}
+
+fn check_damage_at(place: fn(usize) -> usize) {
     let mut world = World::with_keyspace();
     let session = world.open(1, SessionOptions::default());
     world.append_each(session, &["a", "b"]);
@@ -29,7 +35,8 @@ fn a_header_that_was_damaged_on_its_way_is_read_again_past_the_cache() {
             if let (Request::Get { cache, .. }, Answer::Got(object)) = (request, &mut answer) {
                 if *cache != Cache::Reload {
                     let mut bytes = object.body.to_vec();
-                    bytes[20] ^= 1;
+                    let at = place(bytes.len());
+                    bytes[at] ^= 1;
                     object.body = bytes.into();
                 }
                 caches.push(*cache);
