@@ -11,10 +11,26 @@ compile_error!("the `mutants` feature switches protocol rules off: it is for tes
 pub enum Rule {
     /// Rule 1: a fresh session after an abandoned PUT.
     FreshSession,
+    /// Rule 1: a put id is new for every payload of its session.
+    NewPutId,
+    /// Rule 1: ids of segments and index pages are never used twice.
+    FreshObjectIds,
+    /// Rules 1 and 3: without a definite answer the identical bytes are sent again, and nothing else.
+    RepeatIdentical,
     /// Rule 2: the GET's ETag is the LIST's.
     LoadComparesEtag,
     /// Rule 3: `If-None-Match: *`.
     ConditionalPut,
+    /// Rule 3: no answer is no success.
+    NoAnswerProvesNothing,
+    /// Rule 3: a commit that follows another session's is a handover.
+    HandoverBit,
+    /// Rule 3: what is in the list already is dropped.
+    DropDuplicates,
+    /// Rule 3: duplicates are judged anew where S has moved.
+    JudgeAgain,
+    /// Rule 3: nothing in a carry lies below `start`.
+    CarryAboveStart,
     /// Rule 3: a carry is rebuilt or dropped when S changes through another session.
     CarryFollowsChain,
     /// Rule 3: items enter the carry's memory only when acknowledged.
@@ -29,10 +45,16 @@ pub enum Rule {
     ResolveByIdentity,
     /// Rule 4: the handover ledger decides below C.
     ResolveByLedger,
+    /// Rule 4: a missing page of the ledger means start over, never 'not committed'.
+    LedgerMissingPage,
     /// Rule 5: a duplicate is acknowledged only from S.
     DuplicateFromSnapshot,
     /// Rule 6: `start` is the maximum of the wish and S.start.
     StartNeverFalls,
+    /// Rule 6: a trim ends at S.next offset.
+    TrimWithinList,
+    /// Rule 6: that there is nothing to delete is believed only after a Load.
+    DeleteLoads,
     /// Rule 7: only segments below B.start are left out.
     DropBelowStart,
     /// Rule 7: X is strictly above B.C.
@@ -61,6 +83,10 @@ pub enum Rule {
     SweepKeepsStubs,
     /// Rule 10: the sweeper spares complete commits that the index refers to.
     SweepSparesComplete,
+    /// Rule 10: a swept commit's number is that of its name.
+    SweepChecksNumber,
+    /// Rule 10: what cannot be read is left and reported.
+    SweepLeavesUnreadable,
     /// Rules 10 and 11: a missing index page means start over.
     SweepMissingPage,
     /// Rule 11: only X <= C is swept.
@@ -77,10 +103,120 @@ pub enum Rule {
     ReadMatchesTable,
     /// Rule 12: a complete commit must match its index entry.
     ReadMatchesIndex,
+    /// Rule 12: items are delivered from `start` on.
+    ReadFromStart,
     /// Rule 13: a followed commit is of the same session and no handover.
     FollowSameSession,
     /// Rule 13: a 404 proves nothing.
     FollowMissing,
+    /// An object's list is checked.
+    ListIdentity,
+    /// A header's checksum is checked.
+    HeaderChecksum,
+    /// A block's checksum is checked.
+    BlockChecksum,
+    /// A block's owner is checked.
+    BlockOwner,
+    /// An index page's own id is checked.
+    PageIdentity,
+    /// The number in a loaded commit is that of its name.
+    CommitNumber,
+    /// A continuation's checksum is checked.
+    TokenChecksum,
+    /// A table has no more entries than the format allows.
+    TableBound,
+    /// A leaf has no more entries than the format allows.
+    LeafBound,
+    /// A head page has no more handovers than the format allows.
+    LedgerBound,
+    /// A page has no more items than were asked for.
+    PageSize,
+    /// The writer tries reads, deletions and PUTs of immutable objects again.
+    WriterRetries,
+    /// The reader tries again.
+    ReaderRetries,
+    /// The writer compares a body's length with what was announced.
+    WriterBodyLength,
+    /// The reader compares a body's length with what was announced.
+    ReaderBodyLength,
+    /// A LIST's status 200 with an error in its body is an error.
+    ErrorInSuccess,
+    /// An answer to a LIST without names may say that more follow.
+    ListGoesOn,
+}
+
+#[cfg(feature = "mutants")]
+impl Rule {
+    /// Every one.
+    pub const ALL: [Self; 67] = [
+        Self::FreshSession,
+        Self::NewPutId,
+        Self::FreshObjectIds,
+        Self::RepeatIdentical,
+        Self::LoadComparesEtag,
+        Self::ConditionalPut,
+        Self::NoAnswerProvesNothing,
+        Self::HandoverBit,
+        Self::DropDuplicates,
+        Self::JudgeAgain,
+        Self::CarryAboveStart,
+        Self::CarryFollowsChain,
+        Self::CarryAcknowledged,
+        Self::ResolveHandover,
+        Self::ResolveMetadataHandover,
+        Self::ResolveRefused,
+        Self::ResolveByIdentity,
+        Self::ResolveByLedger,
+        Self::LedgerMissingPage,
+        Self::DuplicateFromSnapshot,
+        Self::StartNeverFalls,
+        Self::TrimWithinList,
+        Self::DeleteLoads,
+        Self::DropBelowStart,
+        Self::CoverMore,
+        Self::IndexBeforePublish,
+        Self::SegmentsBeforePublish,
+        Self::DiscardPrepared,
+        Self::CollectAfterAcknowledge,
+        Self::StubHandover,
+        Self::CollectSparesComplete,
+        Self::StubDroppedHandover,
+        Self::DropAfterAcknowledge,
+        Self::KeepSharedLeaf,
+        Self::SweepStubsHandover,
+        Self::SweepKeepsStubs,
+        Self::SweepSparesComplete,
+        Self::SweepChecksNumber,
+        Self::SweepLeavesUnreadable,
+        Self::SweepMissingPage,
+        Self::SweepCoveredOnly,
+        Self::SweepUnreferencedOnly,
+        Self::SweepReachesLeaves,
+        Self::ReadMissing,
+        Self::ReadRestartsFromLoad,
+        Self::ReadMatchesTable,
+        Self::ReadMatchesIndex,
+        Self::ReadFromStart,
+        Self::FollowSameSession,
+        Self::FollowMissing,
+        Self::ListIdentity,
+        Self::HeaderChecksum,
+        Self::BlockChecksum,
+        Self::BlockOwner,
+        Self::PageIdentity,
+        Self::CommitNumber,
+        Self::TokenChecksum,
+        Self::TableBound,
+        Self::LeafBound,
+        Self::LedgerBound,
+        Self::PageSize,
+        Self::WriterRetries,
+        Self::ReaderRetries,
+        Self::WriterBodyLength,
+        Self::ReaderBodyLength,
+        Self::ErrorInSuccess,
+        Self::ListGoesOn,
+    ];
 }
 
 #[cfg(feature = "mutants")]

@@ -7,6 +7,7 @@ use futures::future::{Either, select};
 use klstore_format::ListStats;
 use klstore_format::limits::{MAX_IN_FLIGHT, MAX_SEGMENT_BYTES};
 use klstore_format::plan::{Answer, ByteRange, Cache, Listing, Object, Request};
+use klstore_format::rules::{self, Rule};
 
 use crate::cache::{ExtentCache, Lookup};
 use crate::environment::Environment;
@@ -188,7 +189,7 @@ impl Client {
                 }
             };
             tracing::debug!(object, attempts, reason, "attempt failed");
-            if attempts >= self.retry.attempts.max(1) {
+            if attempts >= self.retry.attempts.max(1) || !rules::kept(Rule::ReaderRetries) {
                 return Err(self.unavailable(object, attempts, reason));
             }
             let pause = self.environment.sleep(self.retry.pause(attempts, self.environment.random()));

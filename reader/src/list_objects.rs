@@ -14,6 +14,25 @@ pub(crate) const MAX_KEYS: u32 = 1_000;
 /// What stays as it is in URLs and signatures.
 pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// How many empty but unfinished answers are followed before the store is given up on.
+pub(crate) const MAX_EMPTY_LISTINGS: u32 = 100;
+
+/// An answer to a LIST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) listing: Listing,
+    /// Asks for what follows.
+    pub(crate) next: Option<String>,
+}
+
+impl Page {
+    /// Whether the answer holds no name and yet says that more follow: it does not mean that there is nothing.
+    pub(crate) fn goes_on(&self) -> bool {
+        let empty = self.listing.objects.is_empty() && self.listing.common_prefixes.is_empty();
+        empty && self.listing.truncated && self.next.is_some()
+    }
+}
+
 /// The query string of a LIST, without `?`.
 pub(crate) fn query(prefix: &str, start_after: Option<&str>, max_keys: u32, delimiter: bool) -> String {
     let encode = |value| utf8_percent_encode(value, UNRESERVED);
@@ -33,7 +52,7 @@ pub(crate) fn query(prefix: &str, start_after: Option<&str>, max_keys: u32, deli
 /// # Errors
 ///
 /// A short reason where it is no ListObjectsV2 answer or lists names out of order, which every plan relies on.
-pub(crate) fn parse(document: &[u8], max_keys: u32) -> Result<Listing, &'static str> {
+pub(crate) fn parse(document: &[u8], max_keys: u32) -> Result<Page, &'static str> {
     let mut answer = Answer::default();
     xml::walk(document, &mut |path, text| answer.element(path, text))?;
     if !answer.is_listing {
@@ -50,7 +69,14 @@ pub(crate) fn parse(document: &[u8], max_keys: u32) -> Result<Listing, &'static 
         common_prefixes: answer.common_prefixes.into_iter().map(decode).collect(),
         truncated: answer.truncated,
     };
-    checked(listing, max_keys)
+    Ok(Page { listing: checked(listing, max_keys)?, next: answer.next })
+}
+
+/// A query that goes on where an answer ended.
+pub(crate) fn continued(query: &str, token: &str) -> String {
+    // The token says where to go on, not the name that the first query may have begun after.
+    let kept: Vec<&str> = query.split('&').filter(|part| !part.starts_with("start-after=")).collect();
+    format!("{}&continuation-token={}", kept.join("&"), utf8_percent_encode(token, UNRESERVED))
 }
 
 /// A listing of at most `max_keys` names.
@@ -79,6 +105,7 @@ struct Answer {
     is_listing: bool,
     url_encoded: bool,
     truncated: bool,
+    next: Option<String>,
     object: Option<Listed>,
     objects: Vec<Listed>,
     common_prefixes: Vec<String>,
@@ -102,6 +129,7 @@ impl Answer {
             [_, "", ""] => self.is_listing = true,
             [_, "EncodingType", ""] => self.url_encoded = text.eq_ignore_ascii_case("url"),
             [_, "IsTruncated", ""] => self.truncated = text.trim() == "true",
+            [_, "NextContinuationToken", ""] => self.next = Some(text.to_owned()).filter(|token| !token.is_empty()),
             [_, "Contents", "Key"] => object.name = text.to_owned(),
             [_, "Contents", "ETag"] => object.etag = bare_etag(text).to_owned(),
             [_, "Contents", "Size"] => match text.trim().parse() {
@@ -168,22 +196,42 @@ mod tests {
             common_prefixes: vec!["p/e/".into()],
             truncated: true,
         };
-        assert_eq!(parse(SAMPLE.as_bytes(), 1_000)?, expected);
+        assert_eq!(parse(SAMPLE.as_bytes(), 1_000)?, Page { listing: expected, next: None });
         Ok(())
     }
 
     #[test]
     fn a_server_that_sends_more_than_was_asked_for_is_cut_in_order() -> Result<(), &'static str> {
         let answer = SAMPLE.replace("<IsTruncated>true", "<IsTruncated>false");
-        let listing = parse(answer.as_bytes(), 2)?;
+        let listing = parse(answer.as_bytes(), 2)?.listing;
         assert_eq!((listing.objects.len(), listing.common_prefixes.len(), listing.truncated), (2, 0, true));
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_answer_may_say_that_more_follow() -> Result<(), &'static str> {
+        let answer = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+            <NextContinuationToken>1/a+b=</NextContinuationToken></ListBucketResult>";
+        let page = parse(answer.as_bytes(), 1)?;
+        assert!(page.goes_on());
+        let asked = query("p/", Some("p/a"), 1, false);
+        assert_eq!(
+            continued(&asked, page.next.as_deref().unwrap_or_default()),
+            "list-type=2&encoding-type=url&max-keys=1&prefix=p%2F&continuation-token=1%2Fa%2Bb%3D"
+        );
+        // Nothing follows, or there is no way to ask for it, or it holds a name.
+        let ended = answer.replace("true", "false");
+        let mute = answer.replace("1/a+b=", "");
+        for other in [&ended, &mute, SAMPLE] {
+            assert!(!parse(other.as_bytes(), 9)?.goes_on(), "{other}");
+        }
         Ok(())
     }
 
     #[test]
     fn without_the_encoding_a_percent_sign_is_itself() -> Result<(), &'static str> {
         let answer = SAMPLE.replace("<EncodingType>url</EncodingType>", "");
-        assert_eq!(parse(answer.as_bytes(), 9)?.objects[0].name, "p/a%2Bb");
+        assert_eq!(parse(answer.as_bytes(), 9)?.listing.objects[0].name, "p/a%2Bb");
         Ok(())
     }
 

@@ -5,13 +5,14 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use klstore_format::plan::Listing;
+use klstore_format::rules::{self, Rule};
 
 use crate::credentials::CredentialsSource;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::ReaderError;
 use crate::get_object::read_object;
-use crate::list_objects::{self, MAX_LISTING_BYTES};
+use crate::list_objects::{self, MAX_EMPTY_LISTINGS, MAX_LISTING_BYTES, Page};
 use crate::service_error::{Asked, Verdict, is_error_document, judge};
 use crate::sign::{Signed, Signing, sign_get};
 use crate::source::{GetObject, ListObjects, ObjectSource, SourceError, SourceObject};
@@ -32,30 +33,19 @@ impl ObjectSource for S3Source {
     async fn list(&self, request: &ListObjects) -> Result<Listing, SourceError> {
         let ListObjects { prefix, start_after, max_keys, delimiter } = request;
         let query = list_objects::query(prefix, start_after.as_deref(), *max_keys, *delimiter);
-        let http = HttpRequest {
-            url: self.endpoint.list_url(&query),
-            headers: Vec::new(),
-            range: None,
-            limit: MAX_LISTING_BYTES,
-            reload: true,
-        };
-        let (response, at) = self.send(http).await?;
-        let asked = Asked { endpoint: &self.endpoint, object: prefix, is_list: true, at };
-        let body = response.body.joined();
-        if response.status != 200 || is_error_document(&body) {
-            return Err(refusal(&asked, &response));
+        let mut page = self.list_page(prefix, *max_keys, &query).await?;
+        // An answer may be shorter than asked for, even empty; empty must mean that there is nothing.
+        for _ in 0..MAX_EMPTY_LISTINGS {
+            let Some(token) = page.next.as_deref().filter(|_| page.goes_on() && rules::kept(Rule::ListGoesOn)) else {
+                return Ok(page.listing);
+            };
+            page = self.list_page(prefix, *max_keys, &list_objects::continued(&query, token)).await?;
         }
-        list_objects::parse(&body, *max_keys).map_err(|problem| {
-            let reason = format!(
-                "the answer of {} to a LIST is not S3's ({problem}): check endpoint and path_style",
-                self.endpoint
-            );
-            // A body that was cut on its way looks the same, and is worth another attempt.
-            match problem {
-                "it ends too early" | "it is not well-formed XML" => SourceError::Passing(reason),
-                _ => SourceError::Final(ReaderError::Configuration { reason }),
-            }
-        })
+        let reason = format!(
+            "{MAX_EMPTY_LISTINGS} answers of {} in a row held no name and said that more follow",
+            self.endpoint
+        );
+        Err(SourceError::Final(ReaderError::Configuration { reason }))
     }
 
     async fn get(&self, request: &GetObject) -> Result<Option<SourceObject>, SourceError> {
@@ -83,6 +73,34 @@ impl ObjectSource for S3Source {
 }
 
 impl S3Source {
+    /// One answer to a LIST.
+    async fn list_page(&self, prefix: &str, max_keys: u32, query: &str) -> Result<Page, SourceError> {
+        let http = HttpRequest {
+            url: self.endpoint.list_url(query),
+            headers: Vec::new(),
+            range: None,
+            limit: MAX_LISTING_BYTES,
+            reload: true,
+        };
+        let (response, at) = self.send(http).await?;
+        let asked = Asked { endpoint: &self.endpoint, object: prefix, is_list: true, at };
+        let body = response.body.joined();
+        if response.status != 200 || (is_error_document(&body) && rules::kept(Rule::ErrorInSuccess)) {
+            return Err(refusal(&asked, &response));
+        }
+        list_objects::parse(&body, max_keys).map_err(|problem| {
+            let reason = format!(
+                "the answer of {} to a LIST is not S3's ({problem}): check endpoint and path_style",
+                self.endpoint
+            );
+            // A body that was cut on its way looks the same, and is worth another attempt.
+            match problem {
+                "it ends too early" | "it is not well-formed XML" => SourceError::Passing(reason),
+                _ => SourceError::Final(ReaderError::Configuration { reason }),
+            }
+        })
+    }
+
     /// Sends a request once it is signed, and says when that was.
     async fn send(&self, mut request: HttpRequest) -> Result<(HttpResponse, SystemTime), SourceError> {
         let credentials = self.credentials.credentials().await.map_err(|unavailable| {

@@ -2,28 +2,24 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "all of this is part of tests: whatever is unexpected fails one")]
 
+pub use klstore_simulator::{history, seeded, stage, vec_model, workload, world};
+
 pub mod conformance;
 pub mod embedded;
 pub mod explorer;
 pub mod flights;
 pub mod giant;
 pub mod harness;
-pub mod history;
 pub mod issuer;
 pub mod kafka;
 pub mod model_run;
 pub mod network;
 pub mod process;
 pub mod read_back;
-pub mod seeded;
 pub mod servers;
 pub mod skewed_load;
-pub mod stage;
 pub mod storm;
-pub mod vec_model;
 pub mod wire_run;
-pub mod workload;
-pub mod world;
 
 /// The README's example compiles.
 #[cfg(doctest)]

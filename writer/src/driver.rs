@@ -9,7 +9,9 @@ use futures::StreamExt;
 use futures::future::{self, Either};
 use futures::stream;
 use klstore_format::limits::MAX_IN_FLIGHT;
+use klstore_format::names::is_segment_name;
 use klstore_format::plan::{Answer, Plan, PutKind, Request, Step};
+use klstore_format::rules::{self, Rule};
 
 use crate::environment::{Clock, RandomSource};
 use crate::statistics::Counters;
@@ -170,6 +172,8 @@ impl Driver {
                     with(progress, |progress| progress.uncertain = before);
                     return Err(error);
                 }
+                Err(error) if !is_commit && !rules::kept(Rule::WriterRetries) => return Err(error),
+                Err(_) if !is_repeated(&request) => return Ok(Answer::Unknown),
                 Err(error) => {
                     tracing::debug!(%error, "the store gave no definite answer");
                     with(progress, |progress| progress.last_error = Some(error));
@@ -193,6 +197,12 @@ impl Driver {
         let taken_off = longest / 2 * part / 0x1_0000;
         self.clock.sleep(longest.saturating_sub(taken_off)).await;
     }
+}
+
+/// Rule 8: a segment or index page is sent until it is answered with success.
+fn is_repeated(request: &Request) -> bool {
+    let Request::Put { name, kind: PutKind::Immutable, .. } = request else { return true };
+    rules::kept(if is_segment_name(name) { Rule::SegmentsBeforePublish } else { Rule::IndexBeforePublish })
 }
 
 fn with<R>(progress: &Mutex<Progress>, body: impl FnOnce(&mut Progress) -> R) -> R {

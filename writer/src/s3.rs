@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -18,6 +19,7 @@ use klstore_format::S3StoreConfig;
 use klstore_format::config::Checksums;
 use klstore_format::limits::MAX_PAGE_BYTES;
 use klstore_format::plan::{Answer, ByteRange, Listed, Listing, Object, PutKind, Request};
+use klstore_format::rules::{self, Rule};
 
 use crate::error::WriterError;
 use crate::store::{ObjectStore, StoreError};
@@ -49,7 +51,12 @@ impl S3ObjectStore {
     /// [`WriterError::Configuration`] where the settings contradict each other or name no credentials,
     /// [`WriterError::Credentials`] where the file of certificate authorities cannot be used.
     pub async fn new(config: &S3StoreConfig) -> Result<Self, WriterError> {
-        let shared = klstore_credentials::sdk_config(config).await?;
+        Ok(Self::with_sdk_config(config, &klstore_credentials::sdk_config(config).await?))
+    }
+
+    /// The same over an SDK set-up of the caller's: credentials, endpoint, HTTP client, timer and clock are those of
+    /// `shared`; of `config` what is about requests and objects counts.
+    pub fn with_sdk_config(config: &S3StoreConfig, shared: &SdkConfig) -> Self {
         let (request_checksums, response_checksums) = match config.checksums {
             Checksums::WhenRequired => {
                 (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired)
@@ -61,7 +68,7 @@ impl S3ObjectStore {
             .read_timeout(ATTEMPT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .build();
-        let mut builder = Builder::from(&shared)
+        let mut builder = Builder::from(shared)
             // A 412 may be the answer to our own earlier attempt: only the plan can tell (PROTOCOL rule 4).
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
@@ -73,14 +80,14 @@ impl S3ObjectStore {
         if config.anonymous {
             builder = builder.allow_no_auth();
         }
-        Ok(Self {
+        Self {
             client: Client::from_conf(builder.build()),
             bucket: config.bucket_name.clone(),
             region: config.region.clone(),
             endpoint: config.endpoint.clone().unwrap_or_else(|| format!("AWS in {}", config.region)),
             put_headers: PutHeaders::new(config),
             deletes_singly: AtomicBool::new(false),
-        })
+        }
     }
 
     async fn list(
@@ -123,7 +130,7 @@ impl S3ObjectStore {
             // An answer may be shorter than asked for, even empty; empty must mean that there is nothing.
             continuation = output.next_continuation_token;
             let empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
-            if !(empty && listing.truncated && continuation.is_some()) {
+            if !(empty && listing.truncated && continuation.is_some()) || !rules::kept(Rule::ListGoesOn) {
                 return Ok(Answer::Listed(listing));
             }
         }
@@ -173,7 +180,7 @@ impl S3ObjectStore {
             && range.is_none_or(|range| size > range.start)
         {
             let expected = size - range.map_or(0, |range| range.start);
-            if (body.len() as u64) < expected.min(limit) {
+            if (body.len() as u64) < expected.min(limit) && rules::kept(Rule::WriterBodyLength) {
                 return Err(unavailable(format!("{} of {} bytes came", body.len(), expected.min(limit))));
             }
         }

@@ -95,6 +95,7 @@ impl Session {
         expected: Option<u64>,
     ) -> Result<(Self, AppendOutcome), FormatError> {
         let loads_before = self.loads;
+        let (nonce_before, sources_before) = (self.next_nonce(), self.sources());
         let mut conflicts = 0;
         loop {
             let next_offset = self.next_offset();
@@ -108,7 +109,11 @@ impl Session {
             }
             // Rules 3 and 5: duplicates are judged by S, which only an acknowledgement or a Load has set, and all anew
             // where S has moved.
-            let Judged { new, duplicates, sources } = judge(&insertions, self.next_nonce(), self.sources());
+            let (next_nonce, sources) = match rules::kept(Rule::JudgeAgain) {
+                true => (self.next_nonce(), self.sources()),
+                false => (nonce_before, sources_before.clone()),
+            };
+            let Judged { new, duplicates, sources } = judge(&insertions, next_nonce, sources);
             if new.is_empty() {
                 let end = self.next_offset();
                 let appended = Appended { offsets: end..end, duplicates, trimmed: 0, conflicts };
@@ -177,7 +182,9 @@ impl Session {
         let own = if header.commit.complete { &self.options.block } else { &fast };
         let commit = encode_commit(header, &items, &carried, own).ok()?;
         // Rule 1: a put id is new for every payload of the session.
-        self.next_put_id += 1;
+        if rules::kept(Rule::NewPutId) {
+            self.next_put_id += 1;
+        }
         Some(Attempt { commit, items, publishes: self.prepared.is_some() })
     }
 
@@ -201,7 +208,7 @@ impl Session {
             before = dropped.map_or(before, |entry| entry.run.after());
             table.retain(|entry| entry.commit.seq >= covered);
         }
-        if table.len() > MAX_TABLE_ENTRIES {
+        if table.len() > MAX_TABLE_ENTRIES && rules::kept(Rule::TableBound) {
             return None;
         }
         let unchanged = previous.map_or(Begin { start: 0, totals: Totals::EMPTY }, |newest| Begin {
@@ -217,7 +224,8 @@ impl Session {
                 session: self.id,
                 put_id,
                 // Rule 3: true where S is another session's, and for commit 0.
-                handover: previous.is_none_or(|newest| newest.commit.session != self.id),
+                handover: previous.is_none_or(|newest| newest.commit.session != self.id)
+                    && rules::kept(Rule::HandoverBit),
                 complete: self.options.is_complete(run.count, run.value_bytes),
             },
             run,
@@ -361,6 +369,8 @@ async fn put_until_definite(port: &Port, name: String, body: Bytes) -> bool {
         match port.send_one(Request::Put { name: name.clone(), body: body.clone(), kind }).await {
             Answer::Done { .. } => return true,
             Answer::Exists => return false,
+            _ if !rules::kept(Rule::NoAnswerProvesNothing) => return true,
+            _ if !rules::kept(Rule::RepeatIdentical) => return false,
             _ => {}
         }
     }

@@ -96,7 +96,9 @@ impl Carry {
             *self = Self::empty_at(first);
         }
         // Nor does it begin below `start`.
-        self.forget_below(start);
+        if kept(Rule::CarryAboveStart) {
+            self.forget_below(start);
+        }
         let items = self.items.make_contiguous();
         let Some(begin) = items.first().map(|item| item.offset) else { return Vec::new() };
         let number = |offset: u64| usize::try_from(offset - begin).unwrap_or(usize::MAX);

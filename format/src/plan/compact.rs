@@ -65,7 +65,10 @@ impl Session {
             recent: self.recent.clone(),
             head_page: self.head_page.clone().filter(|page| self.index().is_some_and(|index| index.id == page.id)),
             // Rule 7: X is at most B.seq, and above B.C: also to merge segments only.
-            ids: ObjectIds { x: if rules::kept(Rule::CoverMore) { base.commit.seq } else { base.covered }, next: id },
+            ids: ObjectIds {
+                x: if rules::kept(Rule::CoverMore) { base.commit.seq } else { base.covered },
+                next: if rules::kept(Rule::FreshObjectIds) { id } else { 0 },
+            },
             base,
         });
         Plan::new(|port| async move {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::item::Insertion;
+use crate::rules::{self, Rule};
 use crate::wire::sources::Sources;
 
 /// Insertions, judged by what a commit says of its list.
@@ -28,7 +29,7 @@ pub(super) fn judge(insertions: &[Insertion], mut next_nonce: u128, mut sources:
             (None, Some(record)) => record.offset < sources.next_offset(&record.source),
             (None, None) => false,
         };
-        if is_duplicate {
+        if is_duplicate && rules::kept(Rule::DropDuplicates) {
             match duplicates.last_mut() {
                 Some(last) if last.end == position => last.end += 1,
                 _ => duplicates.push(position..position + 1),

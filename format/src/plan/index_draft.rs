@@ -151,10 +151,10 @@ impl IndexDraft {
         list: &ListName,
         ids: &mut ObjectIds,
     ) -> Result<WrittenHead, Stop> {
-        while self.open.len() > MAX_LEAF_ENTRIES {
+        while self.open.len() > MAX_LEAF_ENTRIES && rules::kept(Rule::LeafBound) {
             self.write_leaf(port, list, ids).await?;
         }
-        if self.handovers.len() > MAX_OPEN_HANDOVERS {
+        if self.handovers.len() > MAX_OPEN_HANDOVERS && rules::kept(Rule::LedgerBound) {
             self.write_ledger(port, list, ids).await?;
         }
         let page = HeadPage {

@@ -3,6 +3,7 @@
 use super::{Port, pages};
 use crate::error::FormatError;
 use crate::names::ListName;
+use crate::rules::{self, Rule};
 use crate::wire::commit::CommitHeader;
 use crate::wire::identity::{ObjectId, SessionId};
 use crate::wire::ledger::Handover;
@@ -23,7 +24,10 @@ pub(super) async fn last_handover(
     seq: u64,
 ) -> Result<Found, FormatError> {
     let Some(index) = newest.index else { return Ok(Found::Session(None)) };
-    let Some(head) = pages::head(port, list, index).await? else { return Ok(Found::PageMissing(index.id)) };
+    let Some(head) = pages::head(port, list, index).await? else {
+        let kept = rules::kept(Rule::LedgerMissingPage);
+        return Ok(if kept { Found::PageMissing(index.id) } else { Found::Session(None) });
+    };
     if let Some(session) = last_at(&head.handovers, seq) {
         return Ok(Found::Session(Some(session)));
     }
@@ -32,7 +36,8 @@ pub(super) async fn last_handover(
     };
     match pages::ledger(port, list, page).await? {
         Some(page) => Ok(Found::Session(last_at(&page.handovers, seq))),
-        None => Ok(Found::PageMissing(page.id)),
+        None if rules::kept(Rule::LedgerMissingPage) => Ok(Found::PageMissing(page.id)),
+        None => Ok(Found::Session(None)),
     }
 }
 

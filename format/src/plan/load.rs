@@ -34,7 +34,20 @@ pub enum Fetch {
 
 /// Loads the newest commit; `None` where the list has none.
 pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<Option<Snapshot>, FormatError> {
-    let mut cache = Cache::Etag;
+    load_by(port, list, fetch, Cache::Etag).await
+}
+
+/// The same past all caches: what they have of the newest commit was found to be damaged.
+pub(crate) async fn reload(port: &Port, list: &ListName, fetch: Fetch) -> Result<Option<Snapshot>, FormatError> {
+    load_by(port, list, fetch, Cache::Reload).await
+}
+
+async fn load_by(
+    port: &Port,
+    list: &ListName,
+    fetch: Fetch,
+    mut cache: Cache,
+) -> Result<Option<Snapshot>, FormatError> {
     let mut empty = None;
     for _ in 0..MAX_RESTARTS {
         let listed = match port.send_one(newest(list)).await {
@@ -66,9 +79,18 @@ pub(crate) async fn load(port: &Port, list: &ListName, fetch: Fetch) -> Result<O
         let header = match CommitHeader::decode(&object.body, &list.hash()) {
             Ok(header) => header,
             Err(_) if object.body.is_empty() => continue,
+            // It may have been damaged on its way, and a cache may have kept it so: once more, past all caches.
+            Err(_) if cache != Cache::Reload => {
+                cache = Cache::Reload;
+                continue;
+            }
             Err(malformed) => return Err(malformed.of(&listed.name)),
         };
-        if header.commit.seq != seq {
+        if header.commit.seq != seq && rules::kept(Rule::CommitNumber) {
+            if cache != Cache::Reload {
+                cache = Cache::Reload;
+                continue;
+            }
             return Err(Malformed::Corrupt("its number is not that of its name").of(&listed.name));
         }
         return Ok(Some(Snapshot { header: Arc::new(header), etag, body: object.body }));

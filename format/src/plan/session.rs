@@ -123,6 +123,10 @@ impl Session {
     /// Objects that are corrupt, of a newer version or another list's, and a list that never holds still.
     pub fn open(list: ListName, id: SessionId, options: Arc<SessionOptions>) -> Plan<Result<Self, FormatError>> {
         Plan::new(|port| async move {
+            #[cfg(feature = "mutants")]
+            if let Some(session) = abandoned::of(&options) {
+                return Ok(session);
+            }
             let mut session = Self {
                 list,
                 id,
@@ -272,15 +276,42 @@ impl Session {
 /// What a writer would still have that breaks rule 1: tests show what comes of it.
 #[cfg(feature = "mutants")]
 pub mod abandoned {
-    use super::{Session, SessionId};
+    use super::{Session, SessionId, SessionOptions};
+    use crate::rules::{self, Rule};
     use std::cell::RefCell;
+    use std::sync::Arc;
 
     thread_local! {
         static LAST: RefCell<Option<Session>> = const { RefCell::new(None) };
+        /// Of some writers the session whose PUT was last sent; a writer is known by its options.
+        static OF_WRITERS: RefCell<Vec<Session>> = const { RefCell::new(Vec::new()) };
     }
+
+    /// Writers that are remembered.
+    const MAX_WRITERS: usize = 8;
 
     pub(in crate::plan) fn remember(session: &Session) {
         LAST.set(Some(session.clone()));
+        if rules::kept(Rule::FreshSession) {
+            return;
+        }
+        OF_WRITERS.with_borrow_mut(|sessions| {
+            sessions.retain(|other| !Arc::ptr_eq(&other.options, &session.options));
+            if sessions.len() == MAX_WRITERS {
+                sessions.remove(0);
+            }
+            sessions.push(session.clone());
+        });
+    }
+
+    /// What a writer that breaks rule 1 goes on with instead of a fresh session.
+    pub(super) fn of(options: &Arc<SessionOptions>) -> Option<Session> {
+        if rules::kept(Rule::FreshSession) {
+            return None;
+        }
+        OF_WRITERS.with_borrow(|sessions| {
+            sessions.iter().find(|session| Arc::ptr_eq(&session.options, options)).cloned()
+        })
     }
 
     /// The session whose PUT was last sent on this thread, as if it were kept after the PUT is given up.

@@ -120,11 +120,16 @@ async fn sweep_batch(port: &Port, list: &ListName, batch: &[&Listed], report: &m
             continue;
         }
         match CommitHeader::decode(&object.body, &list.hash()) {
-            Ok(header) => {
+            // Another commit's bytes under this name say nothing of what its name must become.
+            Ok(header)
+                if Some(header.commit.seq) == list.parse_commit(&listed.name)
+                    || !rules::kept(Rule::SweepChecksNumber) =>
+            {
                 garbage.add_commit(listed.name.clone(), header.commit.handover, Rule::SweepStubsHandover);
                 report.freed_bytes += listed.size;
             }
-            Err(_) => report.unreadable.push(listed.name.clone()),
+            _ if rules::kept(Rule::SweepLeavesUnreadable) => report.unreadable.push(listed.name.clone()),
+            _ => garbage.deletes.push(listed.name.clone()),
         }
     }
     report.stubbed += garbage.stubs.len() as u64;

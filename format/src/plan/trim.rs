@@ -105,7 +105,8 @@ impl Session {
                 }
             };
             let done = start >= target && rules::kept(Rule::StartNeverFalls);
-            if done && self.loads == loads_before && matches!(wish, Wish::Offset(offset) if offset > target) {
+            let beyond = matches!(wish, Wish::Offset(offset) if offset > target) && rules::kept(Rule::DeleteLoads);
+            if done && self.loads == loads_before && beyond {
                 // S may be old: another writer may have appended what is to go too.
                 self.reload(port).await?;
                 continue;
@@ -132,7 +133,8 @@ impl Session {
     async fn target(&mut self, port: &Port, wish: Wish) -> Result<(u64, Begin), Stop> {
         let next = self.next_offset();
         let target = match wish {
-            Wish::Offset(offset) => offset.min(next),
+            Wish::Offset(offset) if rules::kept(Rule::TrimWithinList) => offset.min(next),
+            Wish::Offset(offset) => offset,
             Wish::Retention(now) => self.retained_from(port, now, &Run::empty(next, i64::MIN, 0)).await?,
         };
         Ok((target, self.begin_at(port, target).await?))

@@ -13,6 +13,7 @@ use super::run::Run;
 use crate::item::Item;
 pub use crate::limits::MAX_BLOCK_ITEMS;
 use crate::limits::{BLOCK_PLAIN_BYTES, MAX_BLOCK_PLAIN_BYTES, MAX_SEGMENT_BYTES};
+use crate::rules::{self, Rule};
 
 /// Bytes of a frame around its payload.
 pub const FRAME_BYTES: usize = 37;
@@ -341,11 +342,11 @@ impl Block {
         if reader.u32()? != length || usize::try_from(length) != Ok(frame.len()) {
             return Err(Malformed::Corrupt("the two lengths of a block differ"));
         }
-        if crc32c(&[checked]) != sum {
+        if crc32c(&[checked]) != sum && rules::kept(Rule::BlockChecksum) {
             return Err(Malformed::Corrupt("the checksum of a block is wrong"));
         }
         let mut reader = Reader::new(checked);
-        if reader.array()? != owner.0 {
+        if reader.array()? != owner.0 && rules::kept(Rule::BlockOwner) {
             return Err(Malformed::Corrupt("a block belongs to another object"));
         }
         let codec = Codec::from_number(reader.u8()?)?;

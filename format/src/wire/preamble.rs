@@ -16,6 +16,7 @@ use super::checksum::crc32c;
 use super::commit::Section;
 use super::cursor::{Reader, Write};
 use super::identity::ListHash;
+use crate::rules::{self, Rule};
 
 /// The version of the object layout that this release writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -137,7 +138,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::Corrupt("its header is longer than the format allows, or shorter"));
         }
         let header = bytes.get(..size).ok_or(Malformed::Corrupt("it ends before its header does"))?;
-        if checksum(header) != sum {
+        if checksum(header) != sum && rules::kept(Rule::HeaderChecksum) {
             return Err(Malformed::Corrupt("the checksum of its header is wrong"));
         }
         if flags != 0 {
@@ -146,7 +147,7 @@ impl<'a> Header<'a> {
         if found_kind != kind as u8 {
             return Err(Malformed::Corrupt("it is another kind of object"));
         }
-        if reader.array()? != list.0 {
+        if reader.array()? != list.0 && rules::kept(Rule::ListIdentity) {
             return Err(Malformed::Corrupt("it belongs to another list"));
         }
         let sections = read_sections(header.get(PREAMBLE_BYTES..).unwrap_or_default())?;

@@ -23,7 +23,7 @@ use crate::error::{CorruptObject, FormatError};
 use crate::item::{Item, ItemFilter, IterationOrder};
 use crate::limits::{MAX_PAGE_ITEMS, MAX_RESTARTS};
 use crate::names::ListName;
-use crate::plan::load::{Fetch, Snapshot, load};
+use crate::plan::load::{Fetch, Snapshot, load, reload};
 use crate::plan::metadata::require_keyspace;
 use crate::plan::{Plan, Port};
 use crate::rules::{self, Rule};
@@ -99,7 +99,8 @@ pub(super) async fn read(port: &Port, request: &PageRequest) -> Result<(Page, Op
     if request.max_size == 0 {
         return Err(FormatError::EmptyPage);
     }
-    let mut filling = Filling::new(request.order, request.max_size.min(MAX_PAGE_ITEMS));
+    let asked = if rules::kept(Rule::PageSize) { request.max_size } else { MAX_PAGE_ITEMS };
+    let mut filling = Filling::new(request.order, asked.min(MAX_PAGE_ITEMS));
     let mut page = Page::default();
     let token = match &request.continuation {
         Some(text) => Some(Token::decode(text, &request.list.hash(), request.order)?),
@@ -132,6 +133,7 @@ async fn read_loaded(
     for _ in 0..MAX_RESTARTS {
         let snapshot = match reused.take() {
             Some(snapshot) => Some(snapshot),
+            None if history.damaged > 0 => reload(port, list, fetch(request)).await?,
             None => load(port, list, fetch(request)).await?,
         };
         let Some(snapshot) = snapshot else {

@@ -9,7 +9,7 @@ use super::view::View;
 use crate::item::{ItemFilter, IterationOrder};
 use crate::limits::{MAX_HEADER_BYTES, WHOLE_COMMIT_BYTES};
 use crate::plan::{Answer, ByteRange, Cache};
-use crate::rules::Rule;
+use crate::rules::{self, Rule};
 use crate::wire::block::BlockEntry;
 use crate::wire::commit::{CommitHeader, TableEntry};
 use crate::wire::head::IndexEntry;
@@ -19,7 +19,8 @@ use crate::wire::run::Run;
 /// limited to the live ones.
 pub(super) async fn seek(view: &mut View, filter: &ItemFilter, filling: &mut Filling) -> Result<(), Miss> {
     let Some(newest) = view.newest.clone() else { return Ok(()) };
-    let (start, end) = (newest.start, newest.next_offset());
+    let start = if rules::kept(Rule::ReadFromStart) { newest.start } else { 0 };
+    let end = newest.next_offset();
     let order = filling.order();
     let mut found: Vec<(Range<u64>, Bound)> = Vec::new();
     for bound in Bound::of_filter(filter, order) {

@@ -41,6 +41,25 @@ fn rule_10_spares_complete_commits() {
     });
 }
 
+/// A store that answers with another commit's bytes must not make a sweep free a handover's name.
+#[test]
+fn rule_10_bytes_of_another_commit_are_left() {
+    check(Rule::SweepChecksNumber, |world| {
+        let a = world.open(A, small());
+        let a = world.append_each(a, &["a0", "a1", "a2"]);
+        let a = world.compact(a);
+        world.append(a, &["a3"]);
+        let (handover, other) = (list().commit(0), list().commit(1));
+        let body = world.object(&other).cloned().ok_or("commit 1 is there until it is collected")?;
+        world.put(handover.clone(), body);
+        let report = Actor::new(sweep_commits(list())).finish(world).map_err(|error| error.to_string())?;
+        match world.object(&handover) {
+            Some(body) if !body.is_empty() && report.unreadable == [handover] => Ok(()),
+            _ => Err(format!("the handover's name is free: {report:?}")),
+        }
+    });
+}
+
 /// The sweeper has loaded; the head page is replaced before it reads it.
 fn head_page_goes_under_a_sweeper(
     options: SessionOptions,

@@ -34,12 +34,19 @@ pub struct Witness {
     pub ghosts: u64,
     /// Objects that were deleted or stubbed.
     pub freed: u64,
+    /// Indexes that commits of the chain published.
+    pub publications: u64,
+    /// Publications after which something was freed.
+    pub collections: u64,
+    /// Commits of the chain by another session than the one before.
+    pub handovers: u64,
+    collected: bool,
 }
 
 impl Witness {
     /// A store without the list.
     pub fn new(world: World) -> Self {
-        Self { world, moments: vec![(0, 0)], ..Self::default() }
+        Self { world, moments: vec![(0, 0)], collected: true, ..Self::default() }
     }
 
     /// Lets a request take effect now.
@@ -63,6 +70,10 @@ impl Witness {
             _ => return Ok(()),
         };
         self.freed += freed.len() as u64;
+        if !freed.is_empty() && !self.collected {
+            self.collected = true;
+            self.collections += 1;
+        }
         for name in freed {
             let live = list().parse_commit(name).is_some_and(|seq| {
                 self.newest.as_ref().is_none_or(|newest| (newest.covered..=newest.commit.seq).contains(&seq))
@@ -102,7 +113,10 @@ impl Witness {
             && let Some(index) = header.index
         {
             self.indexed = reachable(&self.world, &list, index)?;
+            self.publications += 1;
+            self.collected = false;
         }
+        self.handovers += u64::from(header.commit.handover && self.newest.is_some());
         self.moments.push((self.items.len(), header.start));
         self.newest = Some(header);
         Ok(())
@@ -157,6 +171,21 @@ impl Witness {
             self.items.push(item);
         }
         Ok(())
+    }
+
+    /// Counts anew from here.
+    pub fn forget_counts(&mut self) {
+        (self.ghosts, self.freed, self.publications, self.collections, self.handovers) = (0, 0, 0, 0, 0);
+    }
+
+    /// C of the newest commit: those below are covered by the index.
+    pub fn covered(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |newest| newest.covered)
+    }
+
+    /// Whether this value is in the chain.
+    pub fn holds(&self, value: &Bytes) -> bool {
+        self.values.contains(value)
     }
 
     /// The first live offset.

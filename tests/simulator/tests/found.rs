@@ -1,0 +1,49 @@
+//! What runs have found, each as a test of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at whatever it does not expect"
+)]
+
+use klstore_format::plan::read::read_page;
+use klstore_format::plan::{Answer, Cache, Request, SessionOptions, Step};
+use klstore_simulator::world::{World, request};
+
+/// A reader kept damaged bytes of the newest commit in its cache: until the next append the list was corrupt to it.
+#[test]
+fn a_newest_commit_that_was_damaged_on_its_way_is_read_again_past_the_cache() {
+    // In the header, and in the last block.
+    check_damage_at(|_| 20);
+    check_damage_at(|length| length - 10);
+}
+
+fn check_damage_at(place: fn(usize) -> usize) {
+    let mut world = World::with_keyspace();
+    let session = world.open(1, SessionOptions::default());
+    world.append_each(session, &["a", "b"]);
+    let mut plan = read_page(request(9, None));
+    let (mut answers, mut caches) = (Vec::new(), Vec::new());
+    let page = loop {
+        let requests = match plan.step(std::mem::take(&mut answers)) {
+            Step::Done(page) => break page.expect("a page"),
+            Step::Send(requests) => requests,
+        };
+        for request in &requests {
+            let mut answer = world.apply(request);
+            if let (Request::Get { cache, .. }, Answer::Got(object)) = (request, &mut answer) {
+                if *cache != Cache::Reload {
+                    let mut bytes = object.body.to_vec();
+                    let at = place(bytes.len());
+                    bytes[at] ^= 1;
+                    object.body = bytes.into();
+                }
+                caches.push(*cache);
+            }
+            answers.push(answer);
+        }
+    };
+    assert_eq!(page.items.len(), 2);
+    assert_eq!(caches, [Cache::Etag, Cache::Reload]);
+}
