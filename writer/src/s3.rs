@@ -130,7 +130,7 @@ impl S3ObjectStore {
             // An answer may be shorter than asked for, even empty; empty must mean that there is nothing.
             continuation = output.next_continuation_token;
             let empty = listing.objects.is_empty() && listing.common_prefixes.is_empty();
-            if !(empty && listing.truncated && continuation.is_some()) || !rules::kept(Rule::ListGoesOn) {
+            if !(empty && listing.truncated && continuation.is_some() && rules::kept(Rule::ListGoesOn)) {
                 return Ok(Answer::Listed(listing));
             }
         }
