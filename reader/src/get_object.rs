@@ -45,7 +45,11 @@ pub(crate) fn read_object(response: &HttpResponse, range: Option<Range<u64>>) ->
 }
 
 fn expect(came: u64, expected: u64) -> Result<(), String> {
-    if came == expected || !rules::kept(Rule::ReaderBodyLength) { Ok(()) } else { Err(format!("{came} bytes came of {expected}")) }
+    if came == expected || !rules::kept(Rule::ReaderBodyLength) {
+        Ok(())
+    } else {
+        Err(format!("{came} bytes came of {expected}"))
+    }
 }
 
 /// The size of the whole object, where `Content-Range` tells it.

@@ -309,9 +309,8 @@ pub mod abandoned {
         if rules::kept(Rule::FreshSession) {
             return None;
         }
-        OF_WRITERS.with_borrow(|sessions| {
-            sessions.iter().find(|session| Arc::ptr_eq(&session.options, options)).cloned()
-        })
+        OF_WRITERS
+            .with_borrow(|sessions| sessions.iter().find(|session| Arc::ptr_eq(&session.options, options)).cloned())
     }
 
     /// The session whose PUT was last sent on this thread, as if it were kept after the PUT is given up.

@@ -10,8 +10,8 @@ use super::preamble::Header;
 use super::run::Run;
 use super::session_table::SessionTable;
 use crate::limits::{MAX_LEAF_ENTRIES, MAX_PAGE_BYTES};
-use crate::rules::{self, Rule};
 use crate::names::ListName;
+use crate::rules::{self, Rule};
 
 const COMMIT: u8 = 1;
 const COMPLETE: u8 = 2;
