@@ -208,6 +208,8 @@ impl State {
     /// Mostly some milliseconds.
     fn hop(&mut self) -> u64 {
         match self.random.random_range(0..20) {
+            // Slower than a time-out would be a fault.
+            0..4 if !self.weather.slow => self.random.random_range(200..20_000),
             0 => self.random.random_range(100_000..1_500_000),
             1..4 => self.random.random_range(20_000..200_000),
             _ => self.random.random_range(200..20_000),

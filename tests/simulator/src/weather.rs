@@ -13,6 +13,8 @@ pub struct Weather {
     faults: u32,
     /// How often each way is chosen, against the others.
     ways: Ways,
+    /// Some requests and answers take long.
+    pub(crate) slow: bool,
     /// A process ends at a request.
     pub(crate) crash: u32,
     /// A process stands still at a request.
@@ -96,6 +98,7 @@ impl Weather {
             flipped: 0,
             short: 0,
         },
+        slow: false,
         crash: 0,
         sleep: 0,
         clock_jump: 0,
@@ -120,6 +123,7 @@ impl Weather {
         Self {
             faults: *pick(random, &[0, 10, 30, 60, 120, 250]),
             ways,
+            slow: true,
             crash: *pick(random, &[0, 0, 2, 6, 20]),
             sleep: *pick(random, &[0, 3, 10, 30]),
             clock_jump: *pick(random, &[0, 5, 50]),
