@@ -2,7 +2,7 @@
 //! and readers, over a simulated store, network and clock.
 //!
 //! One seed is one run, and the same run each time. Writers are `S3StoreWriter`, readers `S3StoreReader`, as users have
-//! them; what they ask of S3 goes through [`network`], where requests are refused, lost, repeated, carried out late, and
+//! them; what they ask of S3 goes through `network`, where requests are refused, lost, repeated, carried out late, and
 //! answers cut, damaged or never heard. A [`Witness`](crate::history::Witness) in front of the store sees every change:
 //! whatever a call promises and a page shows is compared with what truly happened.
 
