@@ -292,7 +292,7 @@ pub(crate) fn harmed(body: &Bytes, harm: Harm) -> Bytes {
 
 /// The bytes of another object of the same folder, or of a commit as another list would have it.
 fn another_body(world: &World, name: &str, choice: u64) -> Option<Bytes> {
-    if choice % 2 == 0
+    if choice.is_multiple_of(2)
         && let Some(foreign) = world.object(name).and_then(of_another_list)
     {
         return Some(foreign);

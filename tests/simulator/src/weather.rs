@@ -182,7 +182,7 @@ impl Weather {
             (4, _) if !reads && coin => Fate::RepeatedOnTheWay,
             (4, _) if !reads => Fate::Twice,
             (5, _) if !matches!(request, Request::Get { .. }) => Fate::ErrorInSuccess {
-                code: *pick(random, &["InternalError", "SlowDown"]),
+                code: pick::<&str>(random, &["InternalError", "SlowDown"]),
                 takes_effect: coin && !reads,
             },
             (6, _) if reads => Fate::Harmed(Harm::Cut {
