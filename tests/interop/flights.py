@@ -7,12 +7,10 @@ KLSTORE is the command, FOLDER what `klstore demo --exit --dir FOLDER` has left;
 
 import contextlib
 import functools
-import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from golden import REPOSITORY
 from klstore_lists.names import ListName
 from klstore_lists.reading import keys, read_list
 from klstore_lists.store import S3
+from server import serving
 
 KEYSPACE, BUCKET = "flights", "demo"
 ROWS = 336_776
@@ -32,19 +31,20 @@ Flight = tuple[int, int, bytes]  # timestamp, nonce, value
 def main(klstore: str, folder: Path) -> None:
     if not folder.exists():
         subprocess.run([klstore, "demo", "--exit", "--dir", folder], check=True)
-    with server(klstore, folder) as endpoint:
+    with contextlib.ExitStack() as stack:
+        endpoint = stack.enter_context(serving(klstore, folder, BUCKET))
         flights = source()
         began = time.monotonic()
-        store = S3(endpoint, BUCKET)
+        store = stack.enter_context(contextlib.closing(S3(endpoint, BUCKET)))
         found = list(keys(store, KEYSPACE))
         if found != sorted(flights):
             raise SystemExit(f"{len(found)} lists, of {len(flights)} aircraft")
-        blocks = compare(store, flights)
+        where = compare(store, flights)
     rows = sum(map(len, flights.values()))
     if rows != ROWS:
         raise SystemExit(f"{rows} flights in data/")
     seconds = time.monotonic() - began
-    print(f"{rows:,} flights of {len(flights):,} lists, each equal to the source's: {seconds:.1f} s; {blocks}")
+    print(f"{rows:,} flights of {len(flights):,} lists, each equal to the source's: {seconds:.1f} s; {where}")
 
 
 def source() -> dict[str, list[Flight]]:
@@ -90,23 +90,6 @@ def compare(store: S3, flights: dict[str, list[Flight]]) -> str:
     if not (newest and table and indexed):
         raise SystemExit("the lists do not have items in all places")
     return f"{newest:,} in newest commits, {table:,} in older ones, {indexed:,} below an index"
-
-
-@contextlib.contextmanager
-def server(klstore: str, folder: Path) -> Iterator[str]:
-    """An S3 server of these objects that lets anybody read, on a free port of this machine."""
-    command = [klstore, "s3", "--dir", folder, "--addr", "127.0.0.1:0", "--bucket", BUCKET, "--anonymous-read"]
-    keys = {"AWS_ACCESS_KEY_ID": "interop", "AWS_SECRET_ACCESS_KEY": "interop-secret"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | keys) as process:
-        try:
-            ready = process.stdout.readline() if process.stdout else ""
-            endpoints = [word.rstrip(",") for word in ready.split() if word.startswith("http://")]
-            if not endpoints:
-                raise SystemExit(f"klstore s3 said: {ready!r}")
-            yield endpoints[0]
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 if __name__ == "__main__":

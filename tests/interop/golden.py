@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from google_crc32c import extend, value
 from klstore_lists.names import ListName
+from klstore_lists.numbers import Cursor
 from klstore_lists.store import Part
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -72,3 +73,13 @@ def with_section(data: bytes, number: int) -> bytes:
     length = int.from_bytes(data[8:12], "little")
     section = number.to_bytes(2, "little") + b"\x01\xff"
     return sealed(data[:8] + (length + len(section)).to_bytes(4, "little") + data[12:length] + section) + data[length:]
+
+
+def with_last_section_as(data: bytes, number: int) -> bytes:
+    """As long as before, with another type for the last section."""
+    sections = Cursor(data, 32, int.from_bytes(data[8:12], "little"))
+    while sections.left:
+        at = sections.at
+        sections.u16()
+        sections.bytes(sections.varint())
+    return sealed(data[:at] + number.to_bytes(2, "little") + data[at + 2 :])

@@ -69,6 +69,9 @@ class S3:
         self._connection = connection(url.hostname, url.port, timeout=30)
         self._bucket = f"{url.path.rstrip('/')}/{quote(bucket)}"
 
+    def close(self) -> None:
+        self._connection.close()
+
     def first(self, prefix: str) -> tuple[str, str] | None:
         for entry in self._list(prefix=prefix, **{"max-keys": "1"}).iterfind("{*}Contents"):
             return entry.findtext("{*}Key", ""), entry.findtext("{*}ETag", "")
@@ -116,10 +119,8 @@ class S3:
             raise ListError(f"GET {path}: {error!r}") from error
         if not answer.isclosed():
             self._connection.close()  # with what is left unread
-        if answer.status in (200, 206) and len(data) > at_most:
-            data = data[:at_most] if answer.status == 200 and headers else data
         if answer.status not in (200, 206) and not (headers and answer.status in (404, 416)):
             raise ListError(f"GET {path}: {answer.status} {data[:300]!r}")
-        if len(data) > at_most:
-            raise Corrupt(f"GET {path}: more than {at_most} bytes")
+        if len(data) > at_most and answer.status in (200, 206):
+            raise Corrupt(f"GET {path}: more than the {at_most} bytes that were asked for")
         return answer.status, data, answer.headers
