@@ -31,11 +31,15 @@ class GoldenList(NamedTuple):
         return (self.folder / self.items_file).read_text().splitlines()
 
     def objects(self) -> dict[str, bytes]:
-        files = sorted((self.folder / self.keyspace).rglob("*"))
+        files = [self.folder / self.name.keyspace_object, *sorted((self.folder / self.name.folder).rglob("*"))]
         return {str(file.relative_to(self.folder)): file.read_bytes() for file in files if file.is_file()}
 
 
-LISTS = [GoldenList("v1", "flights", "N14228/é", "items.ndjson")]
+LISTS = [
+    GoldenList("v1", "flights", "N14228/é", "items.ndjson"),
+    GoldenList("v1", "sensors", "kitchen", "sensors.kitchen.ndjson"),
+    GoldenList("v1", "sensors", "cellar", "sensors.cellar.ndjson"),
+]
 
 
 class Memory:

@@ -10,6 +10,7 @@ from klstore_lists.errors import ListError
 from klstore_lists.reading import read_list
 
 SEED = 20130101
+FLIPS = 120  # of an object at most
 
 
 def outcome(golden: GoldenList, store: Memory, use_carry: bool) -> list[Item] | ListError:
@@ -32,7 +33,7 @@ class Damage(unittest.TestCase):
                 store = Memory(objects)
                 whole = outcome(golden, store, use_carry)
                 read = store.was_read.get(name, set())
-                for at in range(len(data)):
+                for at in sorted(draw.sample(range(len(data)), min(len(data), FLIPS))):
                     bit = draw.randrange(8)
                     with self.subTest(name=name, at=at, bit=bit):
                         if at in read:
@@ -41,7 +42,7 @@ class Damage(unittest.TestCase):
                             refused += 1
                 self.assertIsInstance(whole, list)
             print(f"{golden.version}/{golden.items_file}: {refused} flipped bits refused")
-            self.assertGreater(refused, 1000)
+            self.assertGreater(refused, 100)
 
     def test_a_changed_object_is_refused_or_makes_no_difference(self) -> None:
         for golden in LISTS:
@@ -65,24 +66,27 @@ class Damage(unittest.TestCase):
             refused = 0
             for name, data in objects.items():
                 if data.startswith(b"KLST"):
-                    for at in range(32, int.from_bytes(data[8:12], "little")):
+                    header = range(32, int.from_bytes(data[8:12], "little"))
+                    for at in draw.sample(header, min(len(header), FLIPS // 2)):
                         byte = draw.choice((0, 0x7F, 0x80, 0xFF, data[at] ^ 1))
                         forged = sealed(data[:at] + bytes([byte]) + data[at + 1 :])
                         refused += isinstance(outcome(golden, Memory(objects | {name: forged}), False), ListError)
             print(f"{golden.version}/{golden.items_file}: {refused} forged headers refused")
-            self.assertGreater(refused, 400)
+            self.assertGreater(refused, 25)
 
 
 def _changes(objects: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
     """One object of the list changed as a whole."""
     draw = random.Random(SEED)
-    for name, data in objects.items():
-        for length in draw.sample(range(len(data)), min(len(data), 20)):
+    # Of several stubs one will do.
+    for name, data in {data: (name, data) for name, data in objects.items()}.values():
+        for length in draw.sample(range(len(data)), min(len(data), 8)):
             yield f"{name}: cut to {length} bytes", objects | {name: data[:length]}
         yield f"{name}: more at its end", objects | {name: data + b"\0"}
         yield f"{name}: is gone", {each: objects[each] for each in objects if each != name}
         for other, foreign in objects.items():
-            yield f"{name}: with the content of {other}", objects | {name: foreign}
+            if foreign:
+                yield f"{name}: with the content of {other}", objects | {name: foreign}
 
 
 if __name__ == "__main__":

@@ -46,13 +46,13 @@ class ListName:
         if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
             raise ValueError(f"{prefix!r} is not a prefix of names")
         self.keyspace_object = keyspace_object(keyspace, prefix)
-        self._folder = f"{lists_folder(keyspace, prefix)}{escape(key)}/"
+        self.folder = f"{lists_folder(keyspace, prefix)}{escape(key)}/"
         plain = keyspace.encode()
         self.hash = hashlib.sha256(len(plain).to_bytes(4, "little") + plain + key.encode()).digest()[:16]
 
     @property
     def log(self) -> str:
-        return f"{self._folder}log/"
+        return f"{self.folder}log/"
 
     def commit(self, seq: int) -> str:
         return f"{self.log}{2**64 - 1 - seq:016x}"
@@ -64,10 +64,10 @@ class ListName:
         return 2**64 - 1 - int(inverted, 16)
 
     def segment(self, id: ObjectId) -> str:
-        return f"{self._folder}seg/{id}"
+        return f"{self.folder}seg/{id}"
 
     def page(self, id: ObjectId) -> str:
-        return f"{self._folder}idx/{id}"
+        return f"{self.folder}idx/{id}"
 
 
 def keyspace_object(keyspace: str, prefix: str = "") -> str:

@@ -85,7 +85,7 @@ class _Reading:
             for entry in self._index(above):
                 items += self._run(entry.name(self._list), entry.owner(self._list.hash), entry.run, entry.blocks, above)
         for entry in commit.table:
-            if entry.run.first < above and entry.run.end.offset > commit.manifest.start:
+            if entry.run.count and _reaches_into(entry.run, commit.manifest.start, above):
                 items += self._older_commit(entry, above)
         items += self._newest(above)
         self._check_whole(items)
