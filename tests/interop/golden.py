@@ -55,7 +55,7 @@ class Memory:
 
     def read(self, name: str, begin: int, length: int) -> Part | None:
         data = self.objects.get(name)
-        self.was_read.setdefault(name, set()).update(range(begin, begin + length))
+        self.was_read.setdefault(name, set()).update(range(begin, min(begin + length, len(data or b""))))
         return None if data is None else Part(data[begin : begin + length], "etag")
 
     def folders(self, prefix: str) -> list[str]:
