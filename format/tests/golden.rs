@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use klstore_format::Item;
-use klstore_format::names::KeyspaceName;
+use klstore_format::names::{KeyspaceName, ListName, Prefix};
 use klstore_format::wire::block::decode_blocks;
 use klstore_format::wire::commit::CommitHeader;
 use klstore_format::wire::head::{HeadPage, IndexEntry};
@@ -75,6 +75,38 @@ fn the_whole_list_is_read() {
     decode_blocks(&body, 0, &newest.own_blocks, newest.owner(), &mut items).unwrap();
     assert_eq!(list::items_as_json(&items).as_bytes(), &read("items.ndjson")[..]);
     assert_eq!(items, list::items());
+}
+
+/// What whole writers left behind: trimmed in the middle of a segment and compacted, and trimmed to nothing.
+#[test]
+fn the_recorded_lists_are_read() {
+    for (key, count) in [("kitchen", 333), ("cellar", 0)] {
+        let list = ListName::new(&Prefix::new("").unwrap(), "sensors", key).unwrap();
+        let hash = list.hash();
+        let mut names: Vec<_> = fs::read_dir(folder().join(list.commits())).unwrap().collect();
+        names.sort_by_key(|entry| entry.as_ref().unwrap().file_name());
+        let body: Bytes = fs::read(names[0].as_ref().unwrap().path()).unwrap().into();
+        let newest = CommitHeader::decode(&body, &hash).unwrap();
+        let mut items = Vec::new();
+        if newest.start < newest.before.end() {
+            let index = newest.index.unwrap();
+            let head = HeadPage::decode(&read(&list.index_page(index.id)), &hash, index.id).unwrap();
+            assert!(head.leaves.is_empty());
+            for entry in head.open.iter().filter(|entry| entry.run.end() > newest.start) {
+                decode_blocks(&read(&entry.name(&list)), 0, &entry.blocks, entry.owner(&hash), &mut items).unwrap();
+            }
+        }
+        for entry in newest.table.iter().filter(|entry| entry.run.end() > newest.start && entry.run.count > 0) {
+            let body = read(&list.commit(entry.commit.seq));
+            let header = CommitHeader::decode(&body, &hash).unwrap();
+            assert!(entry.matches(&header));
+            decode_blocks(&body, 0, &header.own_blocks, header.owner(), &mut items).unwrap();
+        }
+        decode_blocks(&body, 0, &newest.own_blocks, newest.owner(), &mut items).unwrap();
+        items.retain(|item| item.offset >= newest.start);
+        assert_eq!(items.len(), count);
+        assert_eq!(list::items_as_json(&items).as_bytes(), &read(&format!("sensors.{key}.ndjson"))[..]);
+    }
 }
 
 #[test]

@@ -95,6 +95,11 @@ moto_lock=$root/tests/servers/requirements.txt
 moto() { printf '%s/bin/moto_server' "$(python_environment moto "$moto_lock")"; }
 needs_moto() { needs_python_environment moto "$moto_lock"; }
 
+# Python with what the reader in tests/interop needs.
+interop_lock=$root/tests/interop/requirements.txt
+interop_python() { printf '%s/bin/python' "$(python_environment interop "$interop_lock")"; }
+needs_interop() { needs_python_environment interop "$interop_lock"; }
+
 # Apache Kafka's jars, from Maven Central, in a folder named by their pom: another pom, another folder.
 kafka_pom=$root/tests/servers/kafka/pom.xml
 kafka() { printf '%s/kafka-%s' "$setup_dir" "$(cksum <"$kafka_pom" | cut -d' ' -f1)"; }

@@ -48,6 +48,17 @@ pub enum Kind {
     Ledger = 5,
 }
 
+impl Kind {
+    /// The sections that this release knows go from 1 to this type.
+    fn last_section(self) -> u16 {
+        match self {
+            Self::Commit => 6,
+            Self::Segment | Self::Leaf | Self::Ledger => 2,
+            Self::Head => 5,
+        }
+    }
+}
+
 /// Builds a header section by section.
 #[derive(Debug)]
 pub struct HeaderWriter {
@@ -151,7 +162,11 @@ impl<'a> Header<'a> {
             return Err(Malformed::Corrupt("it belongs to another list"));
         }
         let sections = read_sections(header.get(PREAMBLE_BYTES..).unwrap_or_default())?;
-        Ok(Self { length, sections })
+        // Before a section is missed: a newer writer may have put another in its place.
+        match sections.iter().find(|(number, _)| (kind.last_section() + 1..OPTIONAL).contains(number)) {
+            Some((number, _)) => Err(Malformed::Unknown { part: "section", number: u32::from(*number) }),
+            None => Ok(Self { length, sections }),
+        }
     }
 
     /// The section of this type, where there is one.
@@ -194,4 +209,26 @@ fn read_sections(bytes: &[u8]) -> Result<Vec<(u16, &[u8])>, Malformed> {
         sections.push((kind, reader.take(length)?));
     }
     Ok(sections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_section_counts_before_a_missing_one() {
+        let list = ListHash([7; 16]);
+        for kind in [Kind::Commit, Kind::Segment, Kind::Head, Kind::Leaf, Kind::Ledger] {
+            let sections_of = |last: u16| {
+                let mut writer = HeaderWriter::new(kind, &list);
+                (1..=last).for_each(|number| writer.section(number, |_| {}));
+                writer.section(OPTIONAL, |_| {});
+                Header::open(&writer.finish(), kind, &list, 1 << 10).map(|header| header.sections.len())
+            };
+            let known = kind.last_section();
+            assert_eq!(sections_of(known), Ok(usize::from(known) + 1), "{kind:?}");
+            let unknown = Malformed::Unknown { part: "section", number: u32::from(known) + 1 };
+            assert_eq!(sections_of(known + 1), Err(unknown), "{kind:?}");
+        }
+    }
 }
