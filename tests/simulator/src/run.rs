@@ -19,7 +19,7 @@ use crate::writers::{self, Numbers, WriterPlan};
 
 /// Calls of a run before it is brought to its end.
 const CALLS: std::ops::Range<u64> = 150..700;
-/// The same over HTTP and the AWS SDK, whose code takes forty times as long as the rest.
+/// The same over HTTP and the AWS SDK, whose own code costs far more than the rest.
 const CALLS_BY_SDK: std::ops::Range<u64> = 60..200;
 /// All that has begun ends within so long once faults have stopped.
 const LAST_CALLS_TAKE: u64 = 1_800 * SECOND;
