@@ -10,10 +10,11 @@ use klstore_writer::{S3StoreWriter, StoreWriter, TrimTo, WriterError};
 
 use crate::history::Witness;
 use crate::network::SECOND;
+use crate::process::Process;
 use crate::run::{Run, catch, come_to_rest, prepare_runtime};
 use crate::seeded;
 use crate::trace::Trace;
-use crate::universe::{Process, Sim, Strike};
+use crate::universe::{Sim, Strike};
 use crate::weather::Weather;
 use crate::world::World;
 use crate::writers::WriterPlan;

@@ -7,8 +7,8 @@ use klstore_reader::ReaderError;
 use klstore_writer::{Appended, TrimTo, WriterError};
 
 use crate::network::SECOND;
+use crate::process::Process;
 use crate::run::Run;
-use crate::universe::Process;
 
 /// A call of the API that has begun.
 pub(crate) struct Call {

@@ -8,6 +8,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "all of this is part of tests: whatever is unexpected fails one")]
 
+mod ambush;
 pub mod base;
 pub mod campaign;
 pub mod crash_points;
@@ -17,6 +18,7 @@ mod judge;
 pub mod mutants;
 mod network;
 mod ports;
+mod process;
 mod readers;
 pub mod run;
 pub mod seeded;

@@ -11,7 +11,9 @@ use klstore_format::wire::block::{BlockOptions, decode_blocks};
 use klstore_format::wire::commit::{CommitHeader, encode_commit};
 use rand::RngExt;
 
-use crate::universe::{Process, State, Struck, Waiting};
+use crate::ambush;
+use crate::process::{Process, Waiting};
+use crate::universe::{Effect, State, Struck};
 use crate::weather::{Fate, thousandth};
 use crate::world::{World, list};
 
@@ -68,9 +70,9 @@ pub(crate) enum EchoKind {
 
 impl Reply {
     /// Whether it holds bytes that nobody sent and nothing but the format's checksums can find.
-    pub(crate) fn harms(&self) -> bool {
+    pub(crate) fn harms(&self, tells_length: bool) -> bool {
         match self {
-            Self::Answer(Answer::Got(_), Harm::Cut { shows, .. }) => !shows,
+            Self::Answer(Answer::Got(_), Harm::Cut { shows, .. }) => !shows && !tells_length,
             Self::Answer(Answer::Got(_), Harm::Flipped(_) | Harm::Swapped(_)) => true,
             _ => false,
         }
@@ -92,9 +94,21 @@ impl fmt::Display for Reply {
 impl Process {
     /// Sends a request. The future ends when a reply comes; without one it never does.
     pub async fn exchange(&self, request: Request) -> Reply {
+        self.hear(request, false).await
+    }
+
+    /// The same by HTTP: the answer to a GET of a part says how long it is, even where its length is not announced.
+    pub async fn exchange_by_http(&self, request: Request) -> Reply {
+        let tells_length = matches!(request, Request::Get { range: Some(_), .. });
+        self.hear(request, tells_length).await
+    }
+
+    async fn hear(&self, request: Request, tells_length: bool) -> Reply {
         let waiting = {
             let mut state = self.sim.lock();
-            state.send(self, request)
+            let waiting = state.send(self, request);
+            state.tells_length(waiting.number, tells_length);
+            waiting
         };
         waiting.await.unwrap_or(Reply::Broken)
     }
@@ -126,6 +140,25 @@ impl State {
             }
             let after = self.random.random_range(0..200_000);
             self.crash_after(after, process);
+        }
+        match self.ambush(process, &request, waiting.number) {
+            Some(ambush::Fate::Held) => {
+                self.tally.requests += 1;
+                return waiting;
+            }
+            Some(ambush::Fate::Harmed(harm)) => {
+                self.tally.requests += 1;
+                let echo = Echo { delay: self.hop(), kind: EchoKind::Answer(harm) };
+                let up = self.hop();
+                self.take_effect(up, Arc::new(request), Some(echo), waiting.number);
+                return waiting;
+            }
+            Some(ambush::Fate::Ends) => {
+                self.tally.crashes += 1;
+                self.kill(index, process.incarnation());
+                return waiting;
+            }
+            None => {}
         }
         let wakes_after = self.falls_asleep(process, &request);
         self.meet_fate(request, waiting.number, wakes_after);
@@ -229,10 +262,11 @@ impl State {
     }
 
     /// A request reaches the store.
-    pub(crate) fn arrive(&mut self, request: &Request, handovers: u64, echo: Option<Echo>, wait: u64) {
-        let changes = matches!(request, Request::Put { .. } | Request::Delete { .. });
-        if changes && !self.waits_for(wait) {
-            self.count_late(request, handovers);
+    pub(crate) fn arrive(&mut self, effect: Effect) {
+        let Effect { request, handovers, echo, wait } = &effect;
+        let changes = matches!(**request, Request::Put { .. } | Request::Delete { .. });
+        if changes && !self.waits_for(*wait) {
+            self.count_late(request, *handovers);
         }
         let answer = match self.witness.apply(request) {
             Ok(answer) => answer,
@@ -244,9 +278,13 @@ impl State {
         };
         if changes {
             self.trace.note(self.now, || format!("takes effect: {} -> {}", show(request), brief(&answer)));
+            self.springs(&effect, &answer);
         }
-        let Some(Echo { delay, kind }) = echo else { return };
-        let answer = match (request, kind, answer) {
+        if answer == Answer::Exists && self.finds_taken(&effect) {
+            return;
+        }
+        let Some(Echo { delay, kind }) = *echo else { return };
+        let answer = match (&**request, kind, answer) {
             (Request::Get { name, range, .. }, EchoKind::Answer(Harm::Swapped(choice)), Answer::Got(object)) => {
                 let body = another_body(&self.witness.world, name, choice).unwrap_or_default();
                 Answer::Got(part_of(&body, *range, object.etag))
@@ -259,7 +297,7 @@ impl State {
             EchoKind::ErrorInSuccess(code) => Reply::ErrorInSuccess(code),
             EchoKind::Broken => Reply::Broken,
         };
-        self.reply(delay, wait, reply);
+        self.reply(delay, *wait, reply);
     }
 
     fn count_late(&mut self, request: &Request, handovers: u64) {

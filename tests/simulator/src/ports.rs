@@ -10,7 +10,7 @@ use klstore_writer::{Clock, ObjectStore, RandomSource, StoreError};
 use rand::RngExt;
 
 use crate::network::{Harm, Reply, harmed};
-use crate::universe::Process;
+use crate::process::Process;
 use crate::world::NOW;
 
 /// The store as a writer sees it past HTTP: as `S3ObjectStore` would tell of what was heard.

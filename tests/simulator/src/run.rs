@@ -8,22 +8,25 @@ use rand::RngExt;
 
 use crate::base::{self, Base};
 use crate::network::SECOND;
+use crate::process::Process;
 use crate::readers::{self, Eye, ReaderPlan};
 use crate::seeded::{self, Random, pick};
 use crate::tally::Tally;
 use crate::trace::Trace;
-use crate::universe::{Process, Sim};
+use crate::universe::Sim;
 use crate::weather::{Weather, thousandth};
 use crate::writers::{self, Numbers, WriterPlan};
 
 /// Calls of a run before it is brought to its end.
 const CALLS: std::ops::Range<u64> = 150..700;
+/// The same over HTTP and the AWS SDK, whose own code costs far more than the rest.
+const CALLS_BY_SDK: std::ops::Range<u64> = 60..200;
 /// All that has begun ends within so long once faults have stopped.
 const LAST_CALLS_TAKE: u64 = 1_800 * SECOND;
 /// By then all that was late has taken effect.
 const LATEST: u64 = 400 * SECOND;
 /// Of a thousand runs so many go over HTTP and the AWS SDK.
-const WIRE_RUNS: u32 = 30;
+const WIRE_RUNS: u32 = 10;
 /// The process that starts the others and waits for them.
 const NOBODY: usize = 0;
 const FIRST_WRITER: usize = 1;
@@ -36,7 +39,7 @@ const LAST_READER: usize = 21;
 pub struct Outcome {
     /// What it saw.
     pub tally: Tally,
-    /// A number for all that happened in it.
+    /// A number for all that happened in it, where that was wanted in words.
     pub trace: u64,
     /// What happened, in words, where that was wanted.
     pub lines: Vec<String>,
@@ -86,8 +89,14 @@ impl Cast {
         let writers = writers.collect();
         let readers = (0..random.random_range(1..4)).map(|_| ReaderPlan::draw(random)).collect();
         let base = *pick(random, &Base::OF_RUNS);
-        Self { writers, readers, calls: random.random_range(CALLS), wire, base }
+        let calls = random.random_range(if wire { CALLS_BY_SDK } else { CALLS });
+        Self { writers, readers, calls, wire, base }
     }
+}
+
+/// Whether the writers of this seed's run go by HTTP and the AWS SDK.
+pub fn goes_by_sdk(seed: u64) -> bool {
+    thousandth(&mut seeded::random(seed, 0), WIRE_RUNS)
 }
 
 /// Plays the run of this seed.
@@ -213,6 +222,7 @@ impl Run {
         if last {
             state.weather = Weather::CALM;
             state.wake_all();
+            state.spring_all();
         }
     }
 

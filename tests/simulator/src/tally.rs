@@ -40,6 +40,8 @@ pub struct Tally {
     pub late_after_collection: u64,
     /// Commits created under names of the past.
     pub ghosts: u64,
+    /// Requests and processes that waited for the moment at which they do the most harm.
+    pub ambushes: u64,
     /// Processes that ended in the middle.
     pub crashes: u64,
     /// Processes that stood still and went on.
@@ -93,6 +95,7 @@ impl Tally {
             (&mut self.late_after_takeover, other.late_after_takeover),
             (&mut self.late_after_collection, other.late_after_collection),
             (&mut self.ghosts, other.ghosts),
+            (&mut self.ambushes, other.ambushes),
             (&mut self.crashes, other.crashes),
             (&mut self.sleeps, other.sleeps),
             (&mut self.sleeps_for_ever, other.sleeps_for_ever),
@@ -140,8 +143,15 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             formatter,
-            "processes: {} crashes, {} sleeps, {} for ever, {} clocks set; {} runs over HTTP, {} on long lists",
-            self.crashes, self.sleeps, self.sleeps_for_ever, self.clock_jumps, self.wire_seeds, self.long_lists
+            "processes: {} crashes, {} sleeps, {} for ever, {} ambushes, {} clocks set; {} runs over HTTP, {} on long \
+             lists",
+            self.crashes,
+            self.sleeps,
+            self.sleeps_for_ever,
+            self.ambushes,
+            self.clock_jumps,
+            self.wire_seeds,
+            self.long_lists
         )?;
         write!(
             formatter,

@@ -5,17 +5,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::future::{self, Future};
-use std::pin::Pin;
+use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Poll, Waker};
 
 use klstore_format::plan::Request;
 use rand::RngExt;
 
+use crate::ambush::Ambushes;
 use crate::history::Witness;
 use crate::network::{Echo, Reply};
+use crate::process::Process;
 use crate::seeded::Random;
 use crate::tally::Tally;
 use crate::trace::Trace;
@@ -44,9 +44,10 @@ pub struct State {
     /// What must not happen and did.
     pub violation: Option<String>,
     pub(crate) processes: Vec<ProcessState>,
+    pub(crate) ambushes: Ambushes,
     queue: BinaryHeap<Reverse<Event>>,
-    numbered: u64,
-    waits: BTreeMap<u64, Wait>,
+    pub(crate) numbered: u64,
+    pub(crate) waits: BTreeMap<u64, Wait>,
     /// Requests that take effect when so many others have been sent.
     held: Vec<(u64, Request)>,
     alarm: Option<Waker>,
@@ -57,13 +58,17 @@ pub struct State {
 #[derive(Default)]
 pub(crate) struct ProcessState {
     /// Counts its starts: what an earlier one waits for never comes.
-    incarnation: u64,
+    pub(crate) incarnation: u64,
     asleep_until: u64,
+    /// What it is to hear when it wakes up.
+    postponed: Vec<(u64, Option<Box<Reply>>)>,
+    /// The number of the last commit that it sent.
+    pub(crate) last_commit: Option<u64>,
     /// How far its wall clock is off, in milliseconds.
     pub(crate) skew: i64,
     /// Answers that reached it damaged in a way that nothing on the way could notice.
     pub(crate) harmed: u64,
-    mourner: Option<Waker>,
+    pub(crate) mourner: Option<Waker>,
     /// Requests sent, over all starts since the strike was set.
     requests: u64,
     strike: Option<Strike>,
@@ -106,17 +111,42 @@ struct Event {
     what: What,
 }
 
-enum What {
-    Wake { wait: u64, reply: Option<Reply> },
-    Effect { request: Arc<Request>, handovers: u64, echo: Option<Echo>, wait: u64 },
-    Crash { process: usize, incarnation: u64 },
+pub(crate) enum What {
+    Wake {
+        wait: u64,
+        reply: Option<Box<Reply>>,
+    },
+    Effect(Effect),
+    Crash {
+        process: usize,
+        incarnation: u64,
+    },
+    /// A process that was asleep hears what it missed.
+    Awake {
+        process: usize,
+    },
+    /// What lies in ambush under this number waits no longer.
+    Patience(u64),
 }
 
-struct Wait {
-    process: usize,
-    incarnation: u64,
-    arrived: Option<Option<Reply>>,
-    waker: Option<Waker>,
+/// A request on its way to the store.
+#[derive(Clone)]
+pub(crate) struct Effect {
+    pub(crate) request: Arc<Request>,
+    /// How many handovers there had been when it was sent.
+    pub(crate) handovers: u64,
+    pub(crate) echo: Option<Echo>,
+    /// Who hears of it.
+    pub(crate) wait: u64,
+}
+
+pub(crate) struct Wait {
+    pub(crate) process: usize,
+    pub(crate) incarnation: u64,
+    /// Whether an answer says how long it should be.
+    pub(crate) tells_length: bool,
+    pub(crate) arrived: Option<Option<Reply>>,
+    pub(crate) waker: Option<Waker>,
 }
 
 impl PartialEq for Event {
@@ -151,6 +181,7 @@ impl Sim {
             trace,
             violation: None,
             processes: Vec::new(),
+            ambushes: Ambushes::default(),
             queue: BinaryHeap::new(),
             numbered: 0,
             waits: BTreeMap::new(),
@@ -217,9 +248,11 @@ impl Sim {
         process.incarnation += 1;
         process.asleep_until = 0;
         process.mourner = None;
+        process.postponed.clear();
+        process.last_commit = None;
         let incarnation = process.incarnation;
         drop(state);
-        Process { sim: self.clone(), index, incarnation }
+        Process::of(self, index, incarnation)
     }
 }
 
@@ -250,7 +283,14 @@ impl State {
         self.waits.contains_key(&wait)
     }
 
-    fn schedule(&mut self, at: u64, what: What) {
+    /// The answer to what this waits for says how long it is, or not.
+    pub(crate) fn tells_length(&mut self, wait: u64, tells_length: bool) {
+        if let Some(wait) = self.waits.get_mut(&wait) {
+            wait.tells_length = tells_length;
+        }
+    }
+
+    pub(crate) fn schedule(&mut self, at: u64, what: What) {
         self.numbered += 1;
         let event = Event { at, tie: self.random.random(), number: self.numbered, what };
         self.queue.push(Reverse(event));
@@ -259,25 +299,37 @@ impl State {
     /// The request takes effect after `delay` microseconds; `echo` says what its sender hears of it.
     pub(crate) fn take_effect(&mut self, delay: u64, request: Arc<Request>, echo: Option<Echo>, wait: u64) {
         let handovers = self.witness.handovers;
-        self.schedule(self.now + delay, What::Effect { request, handovers, echo, wait });
+        self.schedule(self.now + delay, What::Effect(Effect { request, handovers, echo, wait }));
     }
 
     /// The reply reaches whoever waits for it after `delay` microseconds.
     pub(crate) fn reply(&mut self, delay: u64, wait: u64, reply: Reply) {
-        self.schedule(self.now + delay, What::Wake { wait, reply: Some(reply) });
+        self.schedule(self.now + delay, What::Wake { wait, reply: Some(Box::new(reply)) });
     }
 
     /// The process ends after `delay` microseconds, if it has not ended before.
     pub(crate) fn crash_after(&mut self, delay: u64, process: &Process) {
-        let (process, incarnation) = (process.index, process.incarnation);
+        let (process, incarnation) = (process.index, process.incarnation());
         self.schedule(self.now + delay, What::Crash { process, incarnation });
     }
 
     /// The process stops here and goes on after `delay` microseconds as if nothing were.
     pub(crate) fn put_to_sleep(&mut self, delay: u64, process: &Process) {
-        let until = self.now + delay;
-        let process = &mut self.processes[process.index];
-        process.asleep_until = process.asleep_until.max(until);
+        self.sleeps_until(process.index, self.now + delay);
+    }
+
+    /// The same for whoever has this number.
+    pub(crate) fn sleeps_until(&mut self, process: usize, until: u64) {
+        let asleep_until = &mut self.processes[process].asleep_until;
+        *asleep_until = until.max(*asleep_until);
+        self.schedule(until, What::Awake { process });
+    }
+
+    /// A process that sleeps wakes up by then.
+    pub(crate) fn wakes_at(&mut self, process: usize, at: u64) {
+        let asleep_until = &mut self.processes[process].asleep_until;
+        *asleep_until = at.min(*asleep_until);
+        self.schedule(at, What::Awake { process });
     }
 
     /// The process is to stop there.
@@ -333,7 +385,7 @@ impl State {
             Manner::Late(after) => self.held.push((after + 1, request.clone())),
         }
         let Some(micros) = sleeps else {
-            self.kill(process.index, process.incarnation);
+            self.kill(process.index, process.incarnation());
             return Struck::Gone;
         };
         self.put_to_sleep(micros, process);
@@ -350,9 +402,8 @@ impl State {
 
     /// Everybody who sleeps wakes up.
     pub(crate) fn wake_all(&mut self) {
-        let now = self.now;
-        for process in &mut self.processes {
-            process.asleep_until = process.asleep_until.min(now);
+        for process in 0..self.processes.len() {
+            self.wakes_at(process, self.now);
         }
     }
 
@@ -374,8 +425,16 @@ impl State {
     fn happen(&mut self, what: What) -> bool {
         match what {
             What::Wake { wait, reply } => self.deliver(wait, reply),
-            What::Effect { request, handovers, echo, wait } => {
-                self.arrive(&request, handovers, echo, wait);
+            What::Effect(effect) => {
+                self.arrive(effect);
+                false
+            }
+            What::Awake { process } => {
+                self.awakes(process);
+                false
+            }
+            What::Patience(number) => {
+                self.lose_patience(number);
                 false
             }
             What::Crash { process, incarnation } => {
@@ -389,24 +448,33 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, number: u64, reply: Option<Reply>) -> bool {
+    /// What came while it was asleep is heard now, in any order.
+    fn awakes(&mut self, process: usize) {
+        if self.processes[process].asleep_until > self.now {
+            return;
+        }
+        for (wait, reply) in std::mem::take(&mut self.processes[process].postponed) {
+            let after = self.random.random_range(0..1_000);
+            self.schedule(self.now + after, What::Wake { wait, reply });
+        }
+    }
+
+    fn deliver(&mut self, number: u64, reply: Option<Box<Reply>>) -> bool {
         let Some(wait) = self.waits.get(&number) else { return false };
         if wait.arrived.is_some() {
             return false;
         }
-        let process = wait.process;
-        let asleep_until = self.processes[process].asleep_until;
-        if asleep_until > self.now {
-            let after = self.random.random_range(0..1_000);
-            self.schedule(asleep_until + after, What::Wake { wait: number, reply });
+        let (process, tells_length) = (wait.process, wait.tells_length);
+        if self.processes[process].asleep_until > self.now {
+            self.processes[process].postponed.push((number, reply));
             return false;
         }
         if let Some(reply) = &reply {
             self.trace.note(self.now, || format!("process {process} hears {reply}"));
-            self.processes[process].harmed += u64::from(reply.harms());
+            self.processes[process].harmed += u64::from(reply.harms(tells_length));
         }
         let Some(wait) = self.waits.get_mut(&number) else { return false };
-        wait.arrived = Some(reply);
+        wait.arrived = Some(reply.map(|reply| *reply));
         match wait.waker.take() {
             Some(waker) => {
                 waker.wake();
@@ -414,99 +482,5 @@ impl State {
             }
             None => false,
         }
-    }
-}
-
-/// One start of a process: what it does ends when it ends.
-#[derive(Clone)]
-pub struct Process {
-    /// Where it runs.
-    pub sim: Arc<Sim>,
-    /// Its number.
-    pub index: usize,
-    incarnation: u64,
-}
-
-impl Process {
-    /// Whether it is still there.
-    pub(crate) fn lives(&self, state: &State) -> bool {
-        state.processes[self.index].incarnation == self.incarnation
-    }
-
-    /// Its number among all starts, to kill it by.
-    pub(crate) fn incarnation(&self) -> u64 {
-        self.incarnation
-    }
-
-    /// Waits until it is gone.
-    pub async fn death(&self) {
-        future::poll_fn(|context| {
-            let mut state = self.sim.lock();
-            if !self.lives(&state) {
-                return Poll::Ready(());
-            }
-            state.processes[self.index].mourner = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// Waits so many microseconds.
-    pub async fn sleep_micros(&self, micros: u64) {
-        let waiting = {
-            let mut state = self.sim.lock();
-            let waiting = self.wait(&mut state);
-            let at = state.now.saturating_add(micros);
-            state.schedule(at, What::Wake { wait: waiting.number, reply: None });
-            waiting
-        };
-        waiting.await;
-    }
-
-    /// The same by the clock of the programs under test.
-    pub(crate) async fn sleep(&self, duration: Duration) {
-        self.sleep_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)).await;
-    }
-
-    /// Something to wait for; of a process that is gone, for ever.
-    pub(crate) fn wait(&self, state: &mut State) -> Waiting {
-        state.numbered += 1;
-        let number = state.numbered;
-        if self.lives(state) {
-            let wait = Wait { process: self.index, incarnation: self.incarnation, arrived: None, waker: None };
-            state.waits.insert(number, wait);
-        }
-        Waiting { sim: self.sim.clone(), number }
-    }
-}
-
-/// Ends when its event reaches the process.
-pub(crate) struct Waiting {
-    sim: Arc<Sim>,
-    pub(crate) number: u64,
-}
-
-impl Future for Waiting {
-    type Output = Option<Reply>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.sim.lock();
-        let Some(wait) = state.waits.get_mut(&self.number) else { return Poll::Pending };
-        match wait.arrived.take() {
-            Some(reply) => {
-                state.waits.remove(&self.number);
-                Poll::Ready(reply)
-            }
-            None => {
-                wait.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.sim.lock().waits.remove(&self.number);
     }
 }

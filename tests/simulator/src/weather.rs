@@ -23,6 +23,8 @@ pub struct Weather {
     pub(crate) clock_jump: u32,
     /// A writer drops a call's future in the middle.
     pub(crate) give_up: u32,
+    /// Something waits for the moment at which it does the most harm, where it can.
+    pub(crate) ambush: u32,
 }
 
 /// How often each fault is chosen against the others.
@@ -103,6 +105,7 @@ impl Weather {
         sleep: 0,
         clock_jump: 0,
         give_up: 0,
+        ambush: 0,
     };
 
     /// The weather of a run.
@@ -128,6 +131,7 @@ impl Weather {
             sleep: *pick(random, &[0, 3, 10, 30]),
             clock_jump: *pick(random, &[0, 5, 50]),
             give_up: *pick(random, &[0, 10, 60]),
+            ambush: *pick(random, &[0, 0, 300]),
         }
     }
 

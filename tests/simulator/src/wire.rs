@@ -18,7 +18,7 @@ use klstore_reader::transport::{BodyCollector, HttpRequest, HttpResponse, Transp
 use std::time::{Duration, SystemTime};
 
 use crate::http::{Asked, Head, Rendered};
-use crate::universe::Process;
+use crate::process::Process;
 
 /// The endpoint of every run.
 pub const ENDPOINT: &str = "http://store.test:9000";
@@ -29,7 +29,7 @@ impl Transport for Process {
         let range = request.range.as_ref().map(|range| (range.start, range.end));
         let head = Head { method: "GET", target: target_of(&request.url), range, if_none_match: false };
         let asked = Asked::parse(&head, Bytes::new()).map_err(|reason| TransportError::Invalid { reason })?;
-        let reply = self.exchange(asked.request.clone()).await;
+        let reply = self.exchange_by_http(asked.request.clone()).await;
         let broken = || TransportError::Interrupted { reason: "the connection broke".to_owned() };
         let Rendered { status, headers, body } = asked.render(reply).ok_or_else(broken)?;
         let mut collector = BodyCollector::new(&request, status);
@@ -63,7 +63,7 @@ impl SdkWire {
         let head = Head { method: request.method(), target: target_of(request.uri()), range, if_none_match };
         let body = request.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
         let asked = Asked::parse(&head, body).map_err(user)?;
-        let reply = self.0.exchange(asked.request.clone()).await;
+        let reply = self.0.exchange_by_http(asked.request.clone()).await;
         let broken = || ConnectorError::io("the connection broke".into());
         let Rendered { status, headers, body } = asked.render(reply).ok_or_else(broken)?;
         let status = status.try_into().map_err(|error| user(format!("{error}")))?;

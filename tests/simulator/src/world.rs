@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use klstore_format::names::{KeyspaceName, ListName, Prefix};
@@ -195,8 +195,11 @@ pub const NOW: i64 = 1_700_000_000_000;
 
 /// The list that all actors work on.
 pub fn list() -> ListName {
-    let prefix = Prefix::new("").expect("prefix");
-    ListName::new(&prefix, "keyspace", "key").expect("list")
+    static LIST: LazyLock<ListName> = LazyLock::new(|| {
+        let prefix = Prefix::new("").expect("prefix");
+        ListName::new(&prefix, "keyspace", "key").expect("list")
+    });
+    LIST.clone()
 }
 
 /// Insertions of these values without nonce.

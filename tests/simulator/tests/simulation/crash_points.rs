@@ -1,12 +1,5 @@
 //! A writer may stop at any of its requests, and the next one too.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at whatever it does not expect"
-)]
-
 use klstore_simulator::crash_points::{Tried, try_every_point};
 
 /// Points that a run of the tests tries at least.

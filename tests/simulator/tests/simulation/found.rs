@@ -1,12 +1,5 @@
 //! What runs have found, each as a test of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at whatever it does not expect"
-)]
-
 use klstore_format::plan::read::read_page;
 use klstore_format::plan::{Answer, Cache, Request, SessionOptions, Step};
 use klstore_simulator::world::{World, request};
