@@ -16,7 +16,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "index_page" => pages(),
         "keyspace_object" => {
             let keyspace = KeyspaceName::new("flights").unwrap();
-            vec![KeyspaceObject::encode(&keyspace, -1, 7).to_vec(), br#"{"format_version":2}"#.to_vec()]
+            let others = [
+                r#"{"format_version":2}"#,
+                r#"{"format_version":1,"layout":"map","keyspace":"flights","created_timestamp":0,"id":""}"#,
+                r#"{"keyspace":"\u0066lights","more":[{"a":[1e9,null,true]}],"format_version":1}"#,
+                "[[[[{}]]]]",
+            ];
+            let mut seeds = others.map(|text| text.as_bytes().to_vec()).to_vec();
+            seeds.push(KeyspaceObject::encode(&keyspace, -1, 7).to_vec());
+            seeds
         }
         "name" => names(),
         "token" => tokens(),
