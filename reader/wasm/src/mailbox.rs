@@ -199,7 +199,11 @@ impl Mailbox {
     }
 
     pub(crate) fn give_credentials(&self, id: u32, credentials: Credentials) {
-        self.lock().end(id, |_| Answer::Credentials(Ok(Some(credentials))));
+        let mut state = self.lock();
+        // To another errand it would be no answer, and nothing else would come.
+        if let Some(Pending::Credentials) = state.pending.get_mut(&id) {
+            state.end(id, |_| Answer::Credentials(Ok(Some(credentials))));
+        }
     }
 
     /// There will be no answer.

@@ -1,12 +1,17 @@
 //! Every bit of every object of two small lists, flipped one at a time; and every shorter beginning of each: whatever is
 //! asked of the list, the answer is an error, or what it was before. A verification names the object.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is part of tests")]
+
 use bytes::Bytes;
 use klstore_format::FormatError;
 use klstore_format::names::ListName;
 use klstore_format::plan::VerifyReport;
 use klstore_fuzz::list::{Call, LISTS, Seen, Start, ask};
 use klstore_fuzz::store::Objects;
+
+/// A writer takes as long as all reads together: it comes after one damage of so many, in turn at every bit of a byte.
+const WRITES: usize = 7;
 
 #[test]
 fn of_the_golden_list() {
@@ -39,6 +44,9 @@ fn every_bit_of(key: &str) {
             objects.insert(name.clone(), damaged);
             flips += 1;
             for (call, undamaged) in calls.iter().zip(&undamaged) {
+                if matches!(call, Call::Write { .. }) && flips % WRITES != 0 {
+                    continue;
+                }
                 match answer(&mut objects, list, call) {
                     Ok(seen) => {
                         assert_eq!(&seen, undamaged, "{name}, {how}: {call:?} takes it");

@@ -1,6 +1,8 @@
 //! Objects that mean harm, their checksums in order, in little memory: what is asked of such a list ends, with an error
 //! or a bounded answer.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "all of this is part of tests")]
+
 use bytes::Bytes;
 use klstore_format::Item;
 use klstore_format::names::ListName;

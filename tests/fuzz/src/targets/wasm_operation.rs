@@ -142,6 +142,9 @@ pub fn run(data: &[u8]) {
     let Some(mut operation) = started(&input) else { return };
     let mut open: Vec<Errand> = Vec::new();
     let mut now = 1.4e12;
+    if turn(&mut operation, now, &mut open) {
+        return;
+    }
     for answer in input.answers.iter().take(MAX_ANSWERS) {
         match answer {
             Answer::Poll { now: then } => now = *then,
