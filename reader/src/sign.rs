@@ -59,7 +59,7 @@ pub(crate) fn sign_get(
         Signing::Headers => in_headers(url, &Scope::new(credentials, region, now)),
         Signing::Query { validity, quantum } => {
             let scope = Scope::new(credentials, region, round_down(now, quantum));
-            in_query(url, &scope, (validity + quantum).min(MAX_VALIDITY))
+            in_query(url, &scope, validity.saturating_add(quantum).min(MAX_VALIDITY))
         }
     }
 }

@@ -11,6 +11,7 @@ mkdir -p "$log_dir"
 readonly VERSITYGW_VERSION=v1.8.0
 # The last release of 2026-02; minio's tags are not semantic versions, so Go names it by time and commit.
 readonly MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+readonly CARGO_FUZZ_VERSION=0.13.2
 # The workspace's rust-version, as cargo would ask for it.
 RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 readonly RUST_VERSION
@@ -124,6 +125,9 @@ needs_prometheus() {
 wasm_bindgen_version() { sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' "$root/Cargo.lock"; }
 wasm_bindgen() { printf '%s/wasm-bindgen-%s/bin/wasm-bindgen' "$setup_dir" "$(wasm_bindgen_version)"; }
 needs_wasm_bindgen() { needs_cargo_command "$(wasm_bindgen)" wasm-bindgen-cli "$(wasm_bindgen_version)"; }
+
+cargo_fuzz() { printf '%s/cargo-fuzz-%s/bin/cargo-fuzz' "$setup_dir" "$CARGO_FUZZ_VERSION"; }
+needs_cargo_fuzz() { needs_cargo_command "$(cargo_fuzz)" cargo-fuzz "$CARGO_FUZZ_VERSION"; }
 
 needs_npm() {
     command -v npm >/dev/null ||

@@ -12,7 +12,7 @@ use super::load::{Fetch, Snapshot, load};
 use super::recent::{detached, last_within};
 use super::session::Session;
 use super::{Answer, Plan, Port, PutKind, Request, pages};
-use crate::error::FormatError;
+use crate::error::{CorruptObject, FormatError};
 use crate::item::{Insertion, Item};
 use crate::limits::{MAX_RESTARTS, MAX_SOURCES, MAX_TABLE_ENTRIES};
 use crate::plan::ledger;
@@ -123,6 +123,7 @@ impl Session {
                 let (list, sources) = (self.list.to_string(), sources.len());
                 return Err(FormatError::TooManySources { list, sources, limit: MAX_SOURCES });
             }
+            self.require_room(new.len() as u64)?;
             let items = number(&new, self.next_offset(), now);
             drop(new);
             let start = self.newest.as_ref().map_or(0, |newest| newest.start);
@@ -246,6 +247,7 @@ impl Session {
 
     /// Sends the commit until its fate is known; `true` where it is in the chain. S moves either way.
     pub(super) async fn commit(&mut self, port: &Port, attempt: Attempt) -> Result<bool, FormatError> {
+        self.require_room(attempt.items.len() as u64)?;
         let header = attempt.commit.header.clone();
         if !rules::kept(Rule::CarryAcknowledged) {
             self.carry.extend(attempt.items.iter().cloned(), header.start, self.options.carry_bytes);
@@ -276,6 +278,18 @@ impl Session {
         }
         self.move_to(snapshot);
         Ok(committed)
+    }
+
+    /// Refuses to follow a commit with the last number or offset that there is, which no writer has come to: its own name
+    /// would be tried for ever.
+    fn require_room(&self, items: u64) -> Result<(), FormatError> {
+        match &self.newest {
+            Some(newest) if newest.commit.seq == u64::MAX || newest.next_offset().checked_add(items).is_none() => {
+                let object = self.list.commit(newest.commit.seq);
+                Err(CorruptObject { object, reason: "there is no number left for a commit or an item after it" }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// S := my commit, acknowledged without a Load.

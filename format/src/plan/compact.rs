@@ -13,7 +13,9 @@ use super::session::{Session, SessionOptions};
 use super::{Answer, ByteRange, Cache, Plan, Port, PutKind, Request};
 use crate::error::FormatError;
 use crate::item::Item;
-use crate::limits::{MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_MERGED_PARTIALS, MAX_TABLE_ENTRIES, SEGMENT_VALUE_BYTES};
+use crate::limits::{
+    MAX_COMMIT_ITEMS, MAX_HEADER_BYTES, MAX_IN_FLIGHT, MAX_MERGED_PARTIALS, MAX_TABLE_ENTRIES, SEGMENT_VALUE_BYTES,
+};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
 use crate::wire::block::decode_blocks;
@@ -196,7 +198,8 @@ impl Job {
         for batch in sources.chunks(MAX_IN_FLIGHT) {
             for items in self.read(port, batch).await? {
                 segments.add(items);
-                if segments.value_bytes >= SEGMENT_VALUE_BYTES {
+                // By items too: without values they would only be cut by what they take in memory.
+                if segments.value_bytes >= SEGMENT_VALUE_BYTES || segments.items.len() >= MAX_COMMIT_ITEMS {
                     index.push(self.write_segment(port, &mut segments).await?);
                 }
             }

@@ -6,7 +6,7 @@ use super::collect::Garbage;
 use super::compact::{ObjectIds, Stop, put_immutable};
 use super::{Port, pages};
 use crate::error::FormatError;
-use crate::limits::{MAX_LEAF_ENTRIES, MAX_LEDGER_ENTRIES, MAX_OPEN_HANDOVERS};
+use crate::limits::{MAX_COMMIT_ITEMS, MAX_LEAF_ENTRIES, MAX_LEDGER_ENTRIES, MAX_OPEN_HANDOVERS};
 use crate::names::ListName;
 use crate::rules::{self, Rule};
 use crate::wire::commit::{CommitHeader, TableEntry};
@@ -120,9 +120,11 @@ impl IndexDraft {
         last.unwrap_or(&self.before).after()
     }
 
-    /// The partial segments at the end, newest `limit` of them.
+    /// The partial segments at the end, newest `limit` of them. One with as many items as the largest commit stays what it
+    /// is, whatever it says of itself: merging takes all of them into memory.
     pub(super) fn trailing_partials(&self, limit: usize) -> &[IndexEntry] {
-        let count = self.open.iter().rev().take(limit).take_while(|entry| !entry.is_complete()).count();
+        let small = |entry: &&IndexEntry| !entry.is_complete() && entry.run.count < MAX_COMMIT_ITEMS as u64;
+        let count = self.open.iter().rev().take(limit).take_while(small).count();
         &self.open[self.open.len() - count..]
     }
 

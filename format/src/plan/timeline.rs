@@ -6,7 +6,7 @@
 use super::load::{Fetch, load};
 use super::metadata::require_keyspace;
 use super::{Plan, Port, pages};
-use crate::error::FormatError;
+use crate::error::{CorruptObject, FormatError};
 use crate::item::ListStats;
 use crate::limits::MAX_RESTARTS;
 use crate::names::ListName;
@@ -126,6 +126,9 @@ async fn draw(
     let shows = |run: &Run| run.end() > newest.start && window.shows(run);
     if let Some(index) = newest.index.filter(|_| newest.start < index_end(newest)) {
         let Some(head) = pages::head(port, list, index).await? else { return Ok(Drawn::Gone(index.id)) };
+        if head.next_offset().is_some_and(|end| end != index_end(newest)) {
+            return Err(damaged(list, index.id, "it does not end where the newest commit's table begins"));
+        }
         let leaves: Vec<LeafReference> = head.leaves.iter().filter(|leaf| shows(&leaf.run)).copied().collect();
         if window.is_all() || leaves.len() > MAX_OPENED_LEAVES {
             spans.extend(leaves.iter().map(|leaf| TimelineSpan::of(&leaf.run, leaf.entries)));
@@ -133,6 +136,11 @@ async fn draw(
             let opened = pages::leaves(port, list, &leaves).await?;
             for (leaf, opened) in leaves.iter().zip(opened) {
                 let Some(page) = opened else { return Ok(Drawn::Gone(leaf.id)) };
+                let ends = page.entries.first().zip(page.entries.last());
+                if ends.map(|(first, last)| (first.run.first, last.run.end())) != Some((leaf.run.first, leaf.run.end()))
+                {
+                    return Err(damaged(list, leaf.id, "it does not hold the items that the head page says"));
+                }
                 let runs = page.entries.iter().map(|entry| entry.run).filter(shows);
                 spans.extend(runs.map(|run| TimelineSpan::of(&run, 1)));
             }
@@ -148,6 +156,10 @@ async fn draw(
         spans,
         stats: ListStats::default(),
     }))
+}
+
+fn damaged(list: &ListName, page: ObjectId, reason: &'static str) -> FormatError {
+    CorruptObject { object: list.index_page(page), reason }.into()
 }
 
 /// The first offset that the index does not cover.

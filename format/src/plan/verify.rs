@@ -22,7 +22,7 @@ use crate::item::Item;
 use crate::limits::{MAX_IN_FLIGHT, MAX_RESTARTS};
 use crate::names::ListName;
 use crate::wire::Malformed;
-use crate::wire::block::{BlockEntry, decode_blocks};
+use crate::wire::block::{BlockEntry, decode_blocks, each_block};
 use crate::wire::commit::{CommitHeader, IndexReference, TableEntry};
 use crate::wire::head::{HeadPage, IndexEntry, LeafReference, Source};
 use crate::wire::identity::{BlockOwner, CommitIdentity, ObjectId, SessionId};
@@ -194,17 +194,16 @@ impl<'a> Scrub<'a> {
                 if entry.run.first != self.chain.next_offset() {
                     self.contradiction(page, "its entries leave a gap or overlap");
                 }
-                let items = body.and_then(|body| self.entry(entry, &body));
-                match items {
-                    Some(items) => self.items(&entry.name(self.list), &entry.run, &entry.blocks, &items),
-                    None => self.chain.skip(entry.run.after()),
+                if body.and_then(|body| self.entry(entry, &body)).is_none() {
+                    self.chain.skip(entry.run.after());
                 }
+                self.tell_of_items();
             }
         }
     }
 
-    /// The items of an indexed object, compared with its entry.
-    fn entry(&mut self, entry: &IndexEntry, body: &Bytes) -> Option<Vec<Item>> {
+    /// Takes the items of an indexed object, compared with its entry, into the chain; `None` where they are not.
+    fn entry(&mut self, entry: &IndexEntry, body: &Bytes) -> Option<()> {
         let (name, hash) = (entry.name(self.list), self.list.hash());
         let (run, header_length, blocks, same) = match &entry.source {
             Source::Segment { id, complete } => {
@@ -228,7 +227,22 @@ impl<'a> Scrub<'a> {
         if blocks != entry.blocks {
             self.contradiction(&name, "its block directory is not that of its entry in the index");
         }
-        self.blocks(&name, body, &blocks, entry.owner(&hash))
+        // Block by block: a segment of items without bytes would take a thousand times as much memory as its object.
+        let (mut sums, mut sound) = (self.chain.begin_object(), Ok(()));
+        let decoded = each_block(body, &blocks, entry.owner(&hash), &mut |items| {
+            if sound.is_ok() {
+                sound = self.chain.add(&mut sums, &entry.blocks, items);
+            }
+            self.progress.read_items(items.len() as u64);
+        });
+        self.decoded(&name, decoded)?;
+        match sound.and_then(|()| self.chain.end_object(sums, &run)) {
+            Ok(()) => Some(()),
+            Err(reason) => {
+                self.contradiction(&name, reason);
+                None
+            }
+        }
     }
 
     /// The commits since C, the newest one included.
@@ -280,15 +294,19 @@ impl<'a> Scrub<'a> {
         Some((header, items))
     }
 
-    /// Takes an object's items into the chain.
+    /// Takes a commit's items into the chain.
     fn items(&mut self, name: &str, run: &Run, blocks: &[BlockEntry], items: &[Item]) {
         if let Err(reason) = self.chain.push(run, blocks, items) {
             self.contradiction(name, reason);
             self.chain.skip(run.after());
         }
+        self.progress.read_items(items.len() as u64);
+        self.tell_of_items();
+    }
+
+    fn tell_of_items(&mut self) {
         self.report.items = self.chain.live_items();
         self.report.value_bytes = self.chain.live_value_bytes();
-        self.progress.read_items(items.len() as u64);
     }
 
     /// The ledger's pages, and that it ascends from commit 0 to C.

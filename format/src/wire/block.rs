@@ -478,18 +478,48 @@ pub fn decode_blocks(
 ) -> Result<(), Malformed> {
     let mut plain_length = 0;
     for entry in entries {
-        let frame = slice(object_part, base, entry).ok_or(Malformed::Corrupt("it ends before its blocks do"))?;
-        let block = Block::decode(frame, owner)?;
-        if (block.first, block.count) != (entry.first, entry.count) {
-            return Err(Malformed::Corrupt("a block is not the one that its directory says"));
-        }
-        plain_length += block.plain_length as u64;
-        if plain_length > MAX_SEGMENT_BYTES {
-            return Err(Malformed::Corrupt("its blocks hold more than the format allows"));
-        }
-        block.items_into(items)?;
+        block_of(object_part, base, entry, owner, &mut plain_length)?.items_into(items)?;
     }
     Ok(())
+}
+
+/// The same for a whole object whose items need not be in memory all together: they come block by block.
+///
+/// # Errors
+/// See [`decode_blocks`].
+pub fn each_block(
+    object: &Bytes,
+    entries: &[BlockEntry],
+    owner: BlockOwner,
+    take: &mut dyn FnMut(&[Item]),
+) -> Result<(), Malformed> {
+    let (mut plain_length, mut items) = (0, Vec::new());
+    for entry in entries {
+        items.clear();
+        block_of(object, 0, entry, owner, &mut plain_length)?.items_into(&mut items)?;
+        take(&items);
+    }
+    Ok(())
+}
+
+/// The block of this entry; `plain_length` sums up what those of one object hold.
+fn block_of(
+    object_part: &Bytes,
+    base: u64,
+    entry: &BlockEntry,
+    owner: BlockOwner,
+    plain_length: &mut u64,
+) -> Result<Block, Malformed> {
+    let frame = slice(object_part, base, entry).ok_or(Malformed::Corrupt("it ends before its blocks do"))?;
+    let block = Block::decode(frame, owner)?;
+    if (block.first, block.count) != (entry.first, entry.count) {
+        return Err(Malformed::Corrupt("a block is not the one that its directory says"));
+    }
+    *plain_length += block.plain_length as u64;
+    if *plain_length > MAX_SEGMENT_BYTES {
+        return Err(Malformed::Corrupt("its blocks hold more than the format allows"));
+    }
+    Ok(block)
 }
 
 fn slice(object_part: &Bytes, base: u64, entry: &BlockEntry) -> Option<Bytes> {

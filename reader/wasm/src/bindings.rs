@@ -61,18 +61,7 @@ impl Store {
         quantum: f64,
         bounds: Vec<f64>,
     ) -> Result<Store, JsValue> {
-        let [bucket, region, endpoint, prefix] = <[String; 4]>::try_from(names).map_err(|_| wrong_call())?;
-        let mut config = S3StoreConfig::new(bucket);
-        config.region = region;
-        config.endpoint = Some(endpoint).filter(|endpoint| !endpoint.is_empty());
-        config.object_prefix = prefix;
-        config.path_style = path_style;
-        config.anonymous = !signed;
-        let quantum = Duration::from_secs(quantum as u64);
-        Self::build(config, bounds, |builder, host| {
-            let builder = builder.transport(host.clone()).signing(Signing::Query { validity: VALIDITY, quantum });
-            if signed { builder.credentials(host.clone()) } else { builder }
-        })
+        Self::on_bucket(names, path_style, signed, quantum, bounds).map_err(|error| outcome::error(&error))
     }
 
     /// A store on the host's own list and get.
@@ -81,9 +70,7 @@ impl Store {
     ///
     /// Of options that are not usable: code and message.
     pub fn source(prefix: String, bounds: Vec<f64>) -> Result<Store, JsValue> {
-        let mut config = S3StoreConfig::new("source");
-        config.object_prefix = prefix;
-        Self::build(config, bounds, |builder, host| builder.source(host.clone()))
+        Self::on_source(prefix, bounds).map_err(|error| outcome::error(&error))
     }
 
     /// Reads a page; `max_items` is 0 where nothing was said.
@@ -148,9 +135,57 @@ impl Store {
     ///
     /// Of a bad name: code and message.
     pub fn tail(&self, names: Vec<String>, offset: Option<u64>) -> Result<TailHandle, JsValue> {
+        self.tail_of(names, offset).map_err(|error| outcome::error(&error))
+    }
+}
+
+/// The same for callers in Rust, whose errors are no JavaScript values.
+impl Store {
+    /// See [`bucket`](Self::bucket).
+    ///
+    /// # Errors
+    ///
+    /// Of options that are not usable.
+    pub fn on_bucket(
+        names: Vec<String>,
+        path_style: bool,
+        signed: bool,
+        quantum: f64,
+        bounds: Vec<f64>,
+    ) -> Result<Self, ReaderError> {
+        let [bucket, region, endpoint, prefix] = <[String; 4]>::try_from(names).map_err(|_| mistake())?;
+        let mut config = S3StoreConfig::new(bucket);
+        config.region = region;
+        config.endpoint = Some(endpoint).filter(|endpoint| !endpoint.is_empty());
+        config.object_prefix = prefix;
+        config.path_style = path_style;
+        config.anonymous = !signed;
+        let quantum = Duration::from_secs(quantum as u64);
+        Self::build(config, bounds, |builder, host| {
+            let builder = builder.transport(host.clone()).signing(Signing::Query { validity: VALIDITY, quantum });
+            if signed { builder.credentials(host.clone()) } else { builder }
+        })
+    }
+
+    /// See [`source`](Self::source).
+    ///
+    /// # Errors
+    ///
+    /// Of options that are not usable.
+    pub fn on_source(prefix: String, bounds: Vec<f64>) -> Result<Self, ReaderError> {
+        let mut config = S3StoreConfig::new("source");
+        config.object_prefix = prefix;
+        Self::build(config, bounds, |builder, host| builder.source(host.clone()))
+    }
+
+    /// See [`tail`](Self::tail).
+    ///
+    /// # Errors
+    ///
+    /// Of a bad name.
+    pub fn tail_of(&self, names: Vec<String>, offset: Option<u64>) -> Result<TailHandle, ReaderError> {
         let start = offset.map_or(FollowStart::End, FollowStart::Offset);
-        let tail = pair(names).and_then(|[keyspace, key]| self.reader.tail(&keyspace, &key, start));
-        let tail = tail.map_err(|error| outcome::error(&error))?;
+        let tail = pair(names).and_then(|[keyspace, key]| self.reader.tail(&keyspace, &key, start))?;
         Ok(TailHandle { tail: Rc::new(RefCell::new(tail)), host: self.host.clone() })
     }
 
@@ -158,9 +193,8 @@ impl Store {
         config: S3StoreConfig,
         bounds: Vec<f64>,
         reached: impl FnOnce(klstore_reader::S3StoreReaderBuilder, &Host) -> klstore_reader::S3StoreReaderBuilder,
-    ) -> Result<Store, JsValue> {
-        let [cache, attempts, attempt_timeout, deadline, seed] =
-            <[f64; 5]>::try_from(bounds).map_err(|_| wrong_call())?;
+    ) -> Result<Self, ReaderError> {
+        let [cache, attempts, attempt_timeout, deadline, seed] = <[f64; 5]>::try_from(bounds).map_err(|_| mistake())?;
         let host = Host::new(time(0.0), seed.to_bits());
         let retry = RetryPolicy {
             attempts: attempts as u32,
@@ -172,8 +206,8 @@ impl Store {
         let builder = reached(builder.cache_bytes(cache as u64), &host);
         match builder.build().now_or_never() {
             Some(Ok(reader)) => Ok(Self { reader, host }),
-            Some(Err(error)) => Err(outcome::error(&error)),
-            None => Err(wrong_call()),
+            Some(Err(error)) => Err(error),
+            None => Err(mistake()),
         }
     }
 
@@ -230,8 +264,8 @@ impl Operation {
     ///
     /// What the call failed with: code and message.
     pub fn poll(&mut self, host: &JsHost, now: f64) -> Result<JsValue, JsValue> {
-        let polled = self.task.poll(time(now));
-        for errand in self.task.mailbox.errands() {
+        let (polled, errands) = self.turn(now);
+        for errand in errands {
             hand_over(host, errand);
         }
         match polled {
@@ -239,6 +273,14 @@ impl Operation {
             Some(Ok(outcome)) => Ok(outcome::outcome(self.outcome.insert(outcome))),
             Some(Err(error)) => Err(outcome::error(&error)),
         }
+    }
+}
+
+impl Operation {
+    /// Goes on as far as possible, for callers in Rust: what the call came to, unless errands are under way, and the
+    /// errands since the last time.
+    pub fn turn(&mut self, now: f64) -> (Option<Result<Outcome, ReaderError>>, Vec<Errand>) {
+        (self.task.poll(time(now)), self.task.mailbox.errands())
     }
 }
 
@@ -270,8 +312,4 @@ fn pair(names: Vec<String>) -> Result<[String; 2], ReaderError> {
 
 fn mistake() -> ReaderError {
     ReaderError::Internal { reason: "its JavaScript and its WebAssembly do not belong together".to_owned() }
-}
-
-fn wrong_call() -> JsValue {
-    outcome::error(&mistake())
 }

@@ -19,3 +19,5 @@ mod task;
 mod task_tests;
 
 pub use bindings::{Operation, Store, TailHandle};
+pub use mailbox::{Errand, What};
+pub use task::Outcome;

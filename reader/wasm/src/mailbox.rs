@@ -15,17 +15,25 @@ use klstore_reader::transport::{BodyCollector, HttpRequest, HttpResponse, Transp
 
 /// Something that the host is to do; it answers by `id`.
 #[derive(Debug)]
-pub(crate) struct Errand {
-    pub(crate) id: u32,
-    pub(crate) what: What,
+pub struct Errand {
+    /// Its number.
+    pub id: u32,
+    /// What it is.
+    pub what: What,
 }
 
+/// What an errand asks for.
 #[derive(Debug)]
-pub(crate) enum What {
+pub enum What {
+    /// An HTTP request.
     Fetch(HttpRequest),
+    /// A listing of the host's own.
     List(ListObjects),
+    /// An object of the host's own.
     Get(GetObject),
+    /// Keys to sign with.
     Credentials,
+    /// A pause.
     Sleep(Duration),
     /// The answer to this errand is not wanted any more.
     Cancel,
@@ -191,7 +199,11 @@ impl Mailbox {
     }
 
     pub(crate) fn give_credentials(&self, id: u32, credentials: Credentials) {
-        self.lock().end(id, |_| Answer::Credentials(Ok(Some(credentials))));
+        let mut state = self.lock();
+        // To another errand it would be no answer, and nothing else would come.
+        if let Some(Pending::Credentials) = state.pending.get_mut(&id) {
+            state.end(id, |_| Answer::Credentials(Ok(Some(credentials))));
+        }
     }
 
     /// There will be no answer.

@@ -10,13 +10,21 @@ use crate::host::Host;
 use crate::mailbox::Mailbox;
 
 /// What a call can come to.
-pub(crate) enum Outcome {
+#[derive(Debug)]
+pub enum Outcome {
+    /// A page.
     Page(ItemList),
+    /// Items that were added.
     Items(Vec<Item>),
+    /// What is known of a keyspace.
     Keyspace(KeyspaceMetadata),
+    /// What is known of a key.
     Key(Option<KeyMetadata>),
+    /// Keyspaces.
     Keyspaces(KeyspaceList),
+    /// Keys.
     Keys(KeyList),
+    /// A time line.
     Timeline(Option<Timeline>),
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use aws_credential_types::Credentials;
 use bytes::Bytes;
 use futures::FutureExt;
 use klstore_format::plan::Listed;
@@ -130,6 +131,17 @@ fn an_errand_that_is_not_wanted_is_cancelled_if_the_host_has_seen_it() {
     assert!(matches!(cancelled[..], [Errand { id, what: What::Cancel }] if id == seen[0].id));
     // A late answer is no harm.
     mailbox.complete(seen[0].id, false);
+}
+
+#[test]
+fn keys_are_no_answer_to_another_errand() {
+    let mailbox = Mailbox::default();
+    let mut sleeping = mailbox.sleep(Duration::from_secs(1));
+    let id = mailbox.errands()[0].id;
+    mailbox.give_credentials(id, Credentials::new("key", "secret", None, None, "test"));
+    assert!((&mut sleeping).now_or_never().is_none(), "the pause goes on");
+    mailbox.complete(id, false);
+    assert!(sleeping.now_or_never().is_some());
 }
 
 #[test]

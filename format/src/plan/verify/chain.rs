@@ -26,6 +26,12 @@ pub(super) struct Chain {
     known: bool,
 }
 
+/// The sums over an object's items so far, and how many of its blocks are behind.
+pub(super) struct ObjectSums {
+    sums: Run,
+    known_blocks: usize,
+}
+
 impl Chain {
     pub(super) fn new(start: u64) -> Self {
         let empty = Run::empty(0, i64::MIN, 0);
@@ -75,9 +81,24 @@ impl Chain {
 
     /// Adds the items of an object, which are to be those of `run` in these blocks.
     pub(super) fn push(&mut self, run: &Run, blocks: &[BlockEntry], items: &[Item]) -> Result<(), &'static str> {
-        let mut sums = self.state;
-        let mut known_blocks = blocks.iter();
-        let mut block = known_blocks.next();
+        let mut object = self.begin_object();
+        self.add(&mut object, blocks, items)?;
+        self.end_object(object, run)
+    }
+
+    /// Begins an object whose items come some at a time.
+    pub(super) fn begin_object(&self) -> ObjectSums {
+        ObjectSums { sums: self.state, known_blocks: 0 }
+    }
+
+    /// Adds the next items of an object that has these blocks.
+    pub(super) fn add(
+        &mut self,
+        object: &mut ObjectSums,
+        blocks: &[BlockEntry],
+        items: &[Item],
+    ) -> Result<(), &'static str> {
+        let ObjectSums { sums, known_blocks } = object;
         for item in items {
             if item.offset != sums.end() {
                 return Err("the offsets of its items are not dense");
@@ -86,23 +107,15 @@ impl Chain {
                 return Err("its nonces do not increase");
             }
             sums.push(item);
-            if let Some(known) = block.filter(|known| known.end() == sums.end()) {
+            if let Some(known) = blocks.get(*known_blocks).filter(|known| known.end() == sums.end()) {
                 let sound =
                     (known.running_max_timestamp, known.next_nonce) == (sums.running_max_timestamp, sums.next_nonce);
                 if !sound && self.known {
                     return Err("its block directory has other timestamps or nonces than its blocks");
                 }
-                block = known_blocks.next();
+                *known_blocks += 1;
             }
         }
-        if !self.known {
-            (sums.running_max_timestamp, sums.next_nonce) = (run.running_max_timestamp, run.next_nonce);
-        }
-        if sums != *run {
-            return Err("its sums are not those of its items");
-        }
-        self.known = true;
-        self.state = run.after();
         for item in items {
             if item.offset >= self.start {
                 self.live.push(item);
@@ -114,6 +127,20 @@ impl Chain {
                 self.tail_bytes -= oldest.value.len();
             }
         }
+        Ok(())
+    }
+
+    /// Ends an object, which is to be `run`.
+    pub(super) fn end_object(&mut self, object: ObjectSums, run: &Run) -> Result<(), &'static str> {
+        let mut sums = object.sums;
+        if !self.known {
+            (sums.running_max_timestamp, sums.next_nonce) = (run.running_max_timestamp, run.next_nonce);
+        }
+        if sums != *run {
+            return Err("its sums are not those of its items");
+        }
+        self.known = true;
+        self.state = run.after();
         Ok(())
     }
 
