@@ -8,7 +8,11 @@ use klstore_config::ConfigFile;
 use klstore_writer::{Clock, SystemClock};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::affinity::Affinity;
 use crate::consumer::{KafkaConsumerBridge, StopHandle};
@@ -218,10 +222,56 @@ fn stop_on_signals(runtime: &Runtime, stop: StopHandle) -> Result<(), BridgeErro
 
 /// `RUST_LOG` says how much; `info` where it is not set.
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => registry().with(log.with_filter(without_headers(wanted))).init(),
+        LogFormat::Json => registry().with(log.json().with_filter(without_headers(wanted))).init(),
+    }
+}
+
+/// Of other crates nothing below `info`: there they show headers, which hold signatures and session tokens.
+fn without_headers<S>(wanted: EnvFilter) -> impl Filter<S> {
+    let shows_none =
+        |metadata: &Metadata<'_>| *metadata.level() <= Level::INFO || metadata.target().starts_with("klstore");
+    wanted.and(filter_fn(shows_none))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_log_level_shows_the_headers_of_other_crates() {
+        let log = Log::default();
+        let writer = log.clone();
+        let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = registry().with(layer.with_filter(without_headers(EnvFilter::new("trace"))));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "aws_sigv4::http_request", "a session token");
+            tracing::debug!(target: "hyper", "a signature");
+            tracing::info!(target: "aws_config", "a region");
+            tracing::trace!(target: "klstore_writer", "an append");
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("a region") && text.contains("an append"), "{text}");
+        assert!(!text.contains("a session token") && !text.contains("a signature"), "{text}");
     }
 }

@@ -52,9 +52,19 @@ pub async fn writer_of(config: S3StoreConfig, store: &StoreArguments) -> Result<
     Ok(S3StoreWriter::builder(config).retry_policy(policy).build().await?)
 }
 
-/// Completes what goes on in the background. The command has done its work; what may fail here is only tidying up,
-/// which a later append does as well.
-pub async fn tidy_up(writer: &S3StoreWriter) {
+/// Completes what goes on in the background, for as long as the command tries a step. It has done its work; what may
+/// fail here is only tidying up, which a later append does as well.
+pub async fn tidy_up(writer: &S3StoreWriter, store: &StoreArguments) {
+    let longest = store.deadline().unwrap_or(klstore_writer::RetryPolicy::default().deadline);
+    match tokio::time::timeout(longest, writer.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the lists were not tidied up; a later append does that"),
+        Err(_) => tracing::warn!(?longest, "the lists were not tidied up in time; a later append does that"),
+    }
+}
+
+/// The same where tidying up is the command's work: until it is done, or given up.
+pub async fn tidy_up_wholly(writer: &S3StoreWriter) {
     if let Err(error) = writer.close().await {
         tracing::warn!(%error, "the lists were not tidied up; a later append does that");
     }

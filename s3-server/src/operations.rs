@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use s3s::dto::*;
 use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::sync::Semaphore;
@@ -434,6 +434,12 @@ fn without_aws_chunked(encoding: String) -> Option<String> {
     Some(parts.collect::<Vec<_>>().join(",")).filter(|rest| !rest.is_empty())
 }
 
+/// Whether whoever runs the server has to make room.
+fn is_full(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error, StoreError::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+}
+
 fn default_content_type() -> String {
     "binary/octet-stream".to_owned()
 }
@@ -443,6 +449,16 @@ pub(crate) fn too_large(limit: u64) -> S3Error {
 }
 
 fn s3_error(error: StoreError) -> S3Error {
+    if is_full(&error) {
+        tracing::error!(%error, "the disk is full");
+        let code = S3ErrorCode::Custom("InsufficientStorage".into());
+        let mut answer = S3Error::with_message(
+            code,
+            "the disk of the store is full: free some of it (whatever was answered before is safe)",
+        );
+        answer.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+        return answer;
+    }
     let code = match &error {
         StoreError::NoSuchBucket { .. } => S3ErrorCode::NoSuchBucket,
         StoreError::NoSuchKey { .. } => S3ErrorCode::NoSuchKey,

@@ -12,6 +12,7 @@ readonly VERSITYGW_VERSION=v1.8.0
 # The last release of 2026-02; minio's tags are not semantic versions, so Go names it by time and commit.
 readonly MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 readonly CARGO_FUZZ_VERSION=0.13.2
+readonly CARGO_DENY_VERSION=0.20.2
 # The workspace's rust-version, as cargo would ask for it.
 RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 readonly RUST_VERSION
@@ -91,6 +92,11 @@ needs_versitygw() { needs_go_command "$(versitygw)" "github.com/versity/versityg
 minio() { printf '%s/minio-%s/minio' "$setup_dir" "$MINIO_VERSION"; }
 needs_minio() { needs_go_command "$(minio)" "github.com/minio/minio@$MINIO_VERSION"; }
 
+# A Python with MinIO's own client, which makes users and policies; named by its lock file, as moto is.
+minio_client_lock=$root/tests/servers/minio-client.txt
+minio_client() { printf '%s/bin/python' "$(python_environment minio-client "$minio_client_lock")"; }
+needs_minio_client() { needs_python_environment minio-client "$minio_client_lock"; }
+
 # The path of moto's S3 server, in an environment named by its lock file: another lock file, another environment.
 moto_lock=$root/tests/servers/requirements.txt
 moto() { printf '%s/bin/moto_server' "$(python_environment moto "$moto_lock")"; }
@@ -128,6 +134,8 @@ needs_wasm_bindgen() { needs_cargo_command "$(wasm_bindgen)" wasm-bindgen-cli "$
 
 cargo_fuzz() { printf '%s/cargo-fuzz-%s/bin/cargo-fuzz' "$setup_dir" "$CARGO_FUZZ_VERSION"; }
 needs_cargo_fuzz() { needs_cargo_command "$(cargo_fuzz)" cargo-fuzz "$CARGO_FUZZ_VERSION"; }
+cargo_deny() { printf '%s/cargo-deny-%s/bin/cargo-deny' "$setup_dir" "$CARGO_DENY_VERSION"; }
+needs_cargo_deny() { needs_cargo_command "$(cargo_deny)" cargo-deny "$CARGO_DENY_VERSION"; }
 
 needs_npm() {
     command -v npm >/dev/null ||

@@ -29,7 +29,9 @@ impl Harness {
     /// Starts the server, which keeps its last so many requests.
     pub async fn start_logging(requests: usize) -> Self {
         let credential = Credential::new(ACCESS_KEY, SECRET_KEY);
-        let server = Server::builder().bucket(BUCKET).credential(credential).request_log(requests);
+        // Also what stands in front of it at another port.
+        let server =
+            Server::builder().bucket(BUCKET).credential(credential).host_name("localhost").request_log(requests);
         let server = server.start().await.expect("the server starts");
         let harness = Self { server };
         let writer = harness.writer(harness.config()).build().await.expect("a writer");

@@ -19,6 +19,7 @@ pub mod read_back;
 pub mod servers;
 pub mod skewed_load;
 pub mod storm;
+pub mod toxic;
 pub mod wire_run;
 
 /// The README's example compiles.

@@ -112,6 +112,9 @@ async fn faults_of_the_network_append_exactly_once() {
         Fault::Drop,
         Fault::FailAfter(Refusal::INTERNAL_ERROR),
         Fault::refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+        // A code that only this store has says no less than its status.
+        Fault::FailAfter(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SlowDownWrite")),
+        Fault::refuse(StatusCode::INSUFFICIENT_STORAGE, "XMinioStorageFull"),
         Fault::refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
         Fault::refuse(StatusCode::CONFLICT, "ConditionalRequestConflict"),
         Fault::refuse(StatusCode::BAD_REQUEST, "RequestTimeout"),

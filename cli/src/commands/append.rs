@@ -154,7 +154,7 @@ pub async fn run(arguments: Arguments, store: &StoreArguments, output: &Output) 
     // Whatever ended it: the letters so far are to stay.
     let kept = rejects.close();
     ended.and(kept).map_err(|failure| failure.after(answer.clone()))?;
-    store::tidy_up(&writer).await;
+    store::tidy_up(&writer, store).await;
     output.answer(&answer, &text(appender.totals(), &rejects))
 }
 

@@ -43,7 +43,7 @@ pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output)
         let Some(did) = round.map_err(|failure| failure.after(json(lists.done(), compacted)))? else { break };
         compacted += did.into_iter().filter(|(_, did)| *did).count() as u64;
     }
-    store::tidy_up(&writer).await;
+    store::tidy_up_wholly(&writer).await;
     let text = match compacted {
         0 => format!("nothing to compact in {}", plural(lists.done(), "list")),
         _ => format!(

@@ -118,7 +118,7 @@ pub async fn run(arguments: &Arguments, source: &StoreArguments, output: &Output
             break;
         }
     }
-    store::tidy_up(&copier.writer).await;
+    store::tidy_up(&copier.writer, source).await;
     let text = format!("copied {} of {}", plural(copier.copied(), "item"), plural(lists.done(), "list"));
     let json = json(lists.done());
     lists.end(output, json, &text)

@@ -65,7 +65,7 @@ async fn delete(keyspace: &str, key: &str, yes: bool, store: &StoreArguments, ou
     let (json, text) = trim::answer(output, keyspace, key, &trimmed, "deleted");
     let answered = output.answer(&json, &text);
     // Frees the space.
-    store::tidy_up(&writer).await;
+    store::tidy_up_wholly(&writer).await;
     answered
 }
 

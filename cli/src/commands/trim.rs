@@ -80,7 +80,7 @@ pub async fn run(arguments: &Arguments, store: &StoreArguments, output: &Output)
         }
     }
     // Frees the space.
-    store::tidy_up(&writer).await;
+    store::tidy_up_wholly(&writer).await;
     if let (Some(key), Some(trimmed)) = (key, only) {
         let (json, text) = answer(output, keyspace, key, &trimmed, "trimmed");
         return output.answer(&json, &text);

@@ -1,12 +1,7 @@
 //! `klstore probe` on stores that are fit, and on one that is not, in one way after the other.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use crate::support::{ACCESS_KEY, BLIND_ACCESS_KEY, BUCKET, Ran, SECRET_KEY, Store};
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use crate::others::{Kind, OtherServer};
+use crate::support::{BLIND_ACCESS_KEY, BUCKET, Ran, Store};
 use klstore_s3_server::{Fault, Operation, RequestInfo};
 
 const CHECKS: [&str; 15] = [
@@ -134,74 +129,21 @@ fn no_access_is_told_before_any_check() {
 /// second.
 #[test]
 fn versitygw_passes() {
-    other_store_passes("KLSTORE_TEST_VERSITYGW", |binary, address, folder| {
-        let mut command = Command::new(binary);
-        command.args(["--port", address, "--quiet", "posix"]).arg(folder);
-        command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
-        command
-    });
+    passes(Kind::Versitygw);
 }
 
 #[test]
 #[ignore = "minio takes minutes to build: script/conformance-minio does"]
 fn minio_passes() {
-    other_store_passes("KLSTORE_TEST_MINIO", |binary, address, folder| {
-        let mut command = Command::new(binary);
-        command.args(["server", "--quiet", "--address", address]).arg(folder);
-        command.env("MINIO_ROOT_USER", ACCESS_KEY).env("MINIO_ROOT_PASSWORD", SECRET_KEY);
-        command.env("MINIO_UPDATE", "off").env("MINIO_BROWSER", "off");
-        command
-    });
+    passes(Kind::Minio);
 }
 
-fn other_store_passes(variable: &str, server: impl Fn(&str, &str, &Path) -> Command) {
-    let Some(binary) = std::env::var(variable).ok().filter(|binary| !binary.is_empty()) else {
-        assert_ne!(std::env::var("KLSTORE_TEST_REQUIRE_SERVERS").as_deref(), Ok("1"), "{variable} is not set");
-        return println!("left out: {variable} is not set (script/test sets it)");
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut command = server(&binary, &address, folder.path());
-    let process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let endpoint = format!("http://{address}");
-    tokio::runtime::Runtime::new().unwrap().block_on(create_bucket(&endpoint));
-    let ran: Ran = crate::support::command(&endpoint, &["probe", "--rounds", "3"]).output().unwrap().into();
+fn passes(kind: Kind) {
+    let Some(server) = OtherServer::start(kind) else { return };
+    let ran = server.klstore(&["probe", "--rounds", "3"]);
     let text = ran.text();
     println!("{text}");
     ran.succeeds();
     assert!(text.contains("pass  racing_puts       3 rounds: one of 64 racers won"), "{text}");
     assert!(text.contains("fit: 15 checks, none failed"), "{text}");
-    drop(process);
-}
-
-/// Asks until the server answers.
-async fn create_bucket(endpoint: &str) {
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(endpoint)
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
-        .force_path_style(true)
-        .build();
-    let client = aws_sdk_s3::Client::from_conf(config);
-    for _ in 0..300 {
-        match client.create_bucket().bucket(BUCKET).send().await {
-            Ok(_) => return,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_bucket_already_owned_by_you()) => {
-                return;
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
-    panic!("{endpoint} does not answer");
-}
-
-/// Ended by its own process id.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

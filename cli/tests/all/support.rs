@@ -175,9 +175,18 @@ pub struct Served {
 
 impl Served {
     pub fn start(folder: &std::path::Path) -> Self {
+        Self::start_at(folder, "127.0.0.1:0")
+    }
+
+    pub fn start_at(folder: &std::path::Path, address: &str) -> Self {
         let folder = folder.to_str().unwrap();
-        let arguments = ["s3", "--json", "--dir", folder, "--addr", "127.0.0.1:0", "--bucket", BUCKET];
-        let mut child = spawn(command("", &arguments));
+        let arguments = ["s3", "--json", "--dir", folder, "--addr", address, "--bucket", BUCKET];
+        Self::spawn(command("", &arguments), folder)
+    }
+
+    /// Runs that command, which serves that folder.
+    pub fn spawn(command: Command, folder: &str) -> Self {
+        let mut child = spawn(command);
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         out.read_line(&mut ready).unwrap();

@@ -83,7 +83,13 @@ impl S3ObjectStore {
                 let server_time = header("date").unwrap_or("nothing").to_owned();
                 StoreError::ClockSkew { bucket, server_time }
             }
-            _ if !code.is_empty() && status != 200 => self.of_code(action, object, code, message),
+            _ if !code.is_empty() && status != 200 => match self.of_code(action, object, code, message) {
+                // A code of this store's own, such as SlowDownWrite: the status says that the outcome is open.
+                StoreError::Rejected { action, object, reason } if matches!(status, 429 | 500 | 502..) => {
+                    StoreError::Unavailable { action, object, reason }
+                }
+                error => error,
+            },
             (200..=299, _) => {
                 // A success that could not be understood: its effect is open.
                 StoreError::Unavailable { action, object: object.to_owned(), reason: chain(error) }
