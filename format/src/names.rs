@@ -178,6 +178,11 @@ impl ListName {
         format!("{}log/", self.0.base)
     }
 
+    /// Behind every name that begins with a dot, as a store's own temporary files may, and before every commit.
+    pub fn before_commits(&self) -> String {
+        format!("{}log/.~", self.0.base)
+    }
+
     /// The `seq` of the commit of this list that is called so.
     pub fn parse_commit(&self, name: &str) -> Option<u64> {
         let digits = name.strip_prefix(&self.0.base)?.strip_prefix("log/")?;
@@ -379,6 +384,7 @@ mod tests {
             prop_assert!(list.segment(id).starts_with(&list.segments()));
             prop_assert!(list.index_page(id).starts_with(&list.index_pages()));
             prop_assert!(list.commit(one).starts_with(&list.commits()));
+            prop_assert!(list.before_commits() < list.commit(one));
         }
     }
 

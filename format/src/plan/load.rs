@@ -48,14 +48,20 @@ async fn load_by(
     fetch: Fetch,
     mut cache: Cache,
 ) -> Result<Option<Snapshot>, FormatError> {
-    let mut empty = None;
+    let (mut empty, mut start_after) = (None, None);
     for _ in 0..MAX_RESTARTS {
-        let listed = match port.send_one(newest(list)).await {
+        let listed = match port.send_one(newest(list, start_after.clone())).await {
             Answer::Listed(listing) => listing.objects.into_iter().next(),
             _ => continue,
         };
         let Some(listed) = listed else { return Ok(None) };
         let Some(seq) = list.parse_commit(&listed.name) else {
+            // A store may show its own temporary file while a PUT goes on. Passed over where no commit can come before it.
+            let before_commits = list.before_commits();
+            if listed.name < before_commits && start_after.is_none() {
+                start_after = Some(before_commits);
+                continue;
+            }
             return Err(Malformed::Corrupt("its name is not that of a commit").of(&listed.name));
         };
         // Rule 2: a stub is not the newest commit; what was listed is gone already.
@@ -102,8 +108,8 @@ async fn load_by(
 }
 
 /// The LIST that finds the newest commit: its name is the first.
-fn newest(list: &ListName) -> Request {
-    Request::List { prefix: list.commits(), start_after: None, max_keys: 1, delimiter: false }
+fn newest(list: &ListName, start_after: Option<String>) -> Request {
+    Request::List { prefix: list.commits(), start_after, max_keys: 1, delimiter: false }
 }
 
 /// The GET of a commit's first part.

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::plan::InvalidInsertion;
@@ -12,7 +13,9 @@ use klstore_format::wire::identity::{BlockOwner, ObjectId};
 use klstore_format::wire::token::{NewestCommit, Place, Token};
 use klstore_format::{Item, ItemFilter, IterationOrder};
 use klstore_reader::{FollowStart, Polling, ReaderError, S3StoreReader, StoreReader};
-use klstore_s3_server::{Credential, Fault, Operation, Permission, RunningServer, ServerBuilder, WrongRegion};
+use klstore_s3_server::{
+    Credential, Fault, ObjectMetadata, Operation, Permission, Precondition, RunningServer, ServerBuilder, WrongRegion,
+};
 use klstore_tests::conformance::Outcome;
 use klstore_tests::embedded::{config, reader_of, server, values, writer_of};
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, SECRET_KEY};
@@ -41,6 +44,25 @@ async fn page(reader: &S3StoreReader) -> Result<Vec<Item>, ReaderError> {
 
 async fn append_one(writer: &S3StoreWriter) -> WriterError {
     writer.append_list(KEYSPACE, KEY, vec![Insertion::new("four")]).await.unwrap_err()
+}
+
+/// versitygw lists the file that it writes a PUT's body to, `.NAME.sgwtmp.NUMBER`, beside the objects.
+#[tokio::test]
+async fn a_store_s_temporary_files_are_passed_over() {
+    let server = with_a_list(server()).await;
+    let list = ListName::new(&Prefix::default(), KEYSPACE, KEY).unwrap();
+    for name in [".fffffffffffffffe.sgwtmp.1", ".fffffffffffffffe.sgwtmp.2"] {
+        let (name, none) = (format!("{}{name}", list.commits()), Precondition::None);
+        server.store().put(BUCKET, &name, Bytes::from_static(b"half"), ObjectMetadata::default(), &none).unwrap();
+    }
+    assert_eq!(page(&reader_of(config(&server)).await).await.unwrap().len(), 3);
+    append(&writer_of(config(&server)).await, KEY, &["four"]).await;
+    assert_eq!(page(&reader_of(config(&server)).await).await.unwrap().len(), 4);
+    // Of a list that has no commit yet, only such a file.
+    let other = ListName::new(&Prefix::default(), KEYSPACE, "other").unwrap();
+    let name = format!("{}.ffffffffffffffff.sgwtmp.3", other.commits());
+    server.store().put(BUCKET, &name, Bytes::new(), ObjectMetadata::default(), &Precondition::None).unwrap();
+    append(&writer_of(config(&server)).await, "other", &["one"]).await;
 }
 
 /// Prints the message; it must hold these words and no secret.

@@ -16,6 +16,7 @@ mod damage;
 mod errors;
 mod handovers;
 mod limits;
+mod linearizability;
 mod network;
 mod policies;
 mod put_headers;
