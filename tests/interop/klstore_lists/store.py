@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
 class Store(Protocol):
     def first(self, prefix: str) -> tuple[str, str] | None:
-        """The first name with this prefix, and its ETag."""
+        """The first name with this prefix, and its ETag; no name that begins with a dot, which is the store's own."""
 
     def read(self, name: str, begin: int, length: int) -> Part | None:
         """At most `length` bytes from `begin` on, fewer where the object ends; nothing where there is no object."""
@@ -37,7 +37,7 @@ class Folder:
     def first(self, prefix: str) -> tuple[str, str] | None:
         # Prefixes end with a slash here.
         folder = self._path / prefix
-        names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        names = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".") if folder.is_dir() else []
         if not names:
             return None
         return prefix + names[0], _etag((folder / names[0]).read_bytes())
@@ -73,7 +73,7 @@ class S3:
         self._connection.close()
 
     def first(self, prefix: str) -> tuple[str, str] | None:
-        for entry in self._list(prefix=prefix, **{"max-keys": "1"}).iterfind("{*}Contents"):
+        for entry in self._list(prefix=prefix, **{"max-keys": "1", "start-after": f"{prefix}.~"}).iterfind("{*}Contents"):
             return entry.findtext("{*}Key", ""), entry.findtext("{*}ETag", "")
         return None
 
