@@ -15,21 +15,21 @@ const WRITES: usize = 7;
 
 #[test]
 fn of_the_golden_list() {
-    every_bit_of("N14228");
+    every_bit_of(&LISTS.golden, "N14228");
 }
 
 #[test]
 fn of_a_list_that_was_compacted_taken_over_and_trimmed() {
-    every_bit_of("trimmed");
+    every_bit_of(&LISTS.trimmed, "trimmed");
 }
 
-fn every_bit_of(key: &str) {
-    let list = if key == "trimmed" { &LISTS.trimmed } else { &LISTS.golden };
+/// `key` as it is in the names of the list's objects.
+fn every_bit_of(list: &ListName, key: &str) {
     let mut objects = LISTS.objects.clone();
     let calls = calls();
     let undamaged: Vec<Seen> =
         calls.iter().map(|call| answer(&mut objects, list, call).expect("a sound list")).collect();
-    let sound = verified(&mut objects, key);
+    let sound = verified(&mut objects, list);
     assert!(sound.is_sound(), "{sound:?}");
     let orphans: Vec<String> = sound.orphans.iter().map(|orphan| orphan.object.clone()).collect();
 
@@ -60,7 +60,7 @@ fn every_bit_of(key: &str) {
             }
             // Nothing refers to an orphan, and a verification is of the list alone.
             if !orphans.contains(name) && !name.ends_with("/keyspace.json") {
-                let report = verified(&mut objects, key);
+                let report = verified(&mut objects, list);
                 let found = report.damages.iter().any(|damage| &damage.object == name);
                 assert!(found, "{name}, {how}: a verification finds {report:?}");
             }
@@ -104,8 +104,7 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-fn verified(objects: &mut Objects, key: &str) -> VerifyReport {
-    let list = if key == "trimmed" { &LISTS.trimmed } else { &LISTS.golden };
+fn verified(objects: &mut Objects, list: &ListName) -> VerifyReport {
     match ask(objects, list, &Call::Verify) {
         Ok(Seen::Verified(report)) => *report,
         other => panic!("{other:?}"),
