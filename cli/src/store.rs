@@ -56,10 +56,8 @@ pub async fn writer_of(config: S3StoreConfig, store: &StoreArguments) -> Result<
 /// fail here is only tidying up, which a later append does as well.
 pub async fn tidy_up(writer: &S3StoreWriter, store: &StoreArguments) {
     let longest = store.deadline().unwrap_or(klstore_writer::RetryPolicy::default().deadline);
-    match tokio::time::timeout(longest, writer.close()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the lists were not tidied up; a later append does that"),
-        Err(_) => tracing::warn!(?longest, "the lists were not tidied up in time; a later append does that"),
+    if tokio::time::timeout(longest, tidy_up_wholly(writer)).await.is_err() {
+        tracing::warn!(?longest, "the lists were not tidied up in time; a later append does that");
     }
 }
 
