@@ -16,8 +16,44 @@ part() {
     local began=$SECONDS
     say "== $1"
     "part_$1"
-    minutes="$minutes$(printf '%6d:%02d  %s' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$1")"$'\n'
+    minutes="$minutes$(printf '%6d:%02d  %s' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$1${beside:-}")"$'\n'
 }
+
+# aside NAME PART...: these parts, one after the other, beside what follows, and after it where both want the processor.
+aside() {
+    local name=$1
+    shift
+    rm -f "$log_dir/$name.counts"
+    (
+        beside=' (beside others)' passed=0 failed=0 failures='' minutes=''
+        renice -n 15 -p "$(exec sh -c 'echo $PPID')" >/dev/null
+        for each in "$@"; do part "$each"; done
+        printf '%q ' "$passed" "$failed" "$failures" "$minutes" >"$log_dir/$name.counts"
+    ) >"$log_dir/$name.log" 2>&1 </dev/null &
+    eval "aside_$name=$!"
+}
+
+# joined NAME: waits for these parts, shows what they printed, and counts it.
+joined() {
+    local process=aside_$1
+    wait "${!process}"
+    cat "$log_dir/$1.log"
+    if [ -f "$log_dir/$1.counts" ]; then
+        eval "add_parts $(cat "$log_dir/$1.counts")"
+    else
+        add_counts "0 1" "$1 (it ended before it was done)"
+    fi
+}
+
+add_parts() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    failures="$failures$3"
+    minutes="$minutes$4"
+}
+
+# Whoever stops this stops what runs beside it.
+trap 'trap - INT TERM; kill 0' INT TERM
 
 # check COMMAND...: one check that passes or fails.
 check() {
@@ -73,16 +109,22 @@ report() {
     say "$passed passed, $failed failed"
 }
 
-# The tools of cargo's tests, and their paths for the tests: each test starts its own server on a free port, and
-# without these it fails rather than skips.
-set_up_for_tests() {
+set_up_to_compile() {
     check step "set-up: C compiler and CMake" needs_c_compiler
     check step "set-up: libraries of librdkafka" needs_librdkafka_libraries
     check step "set-up: Rust $RUST_VERSION or newer" needs_rust
     check step "set-up: rustfmt and clippy" needs_rust_lints
+}
+
+set_up_test_servers() {
     check step "set-up: versitygw $VERSITYGW_VERSION from the Go proxy" needs_versitygw
     check step "set-up: moto from PyPI" needs_moto
     check step "set-up: Apache Kafka from Maven Central" needs_kafka
+    check step "set-up: a Python that reads lists" needs_interop
+}
+
+# Where the tests find them.
+name_test_servers() {
     KLSTORE_TEST_VERSITYGW=$(versitygw)
     KLSTORE_TEST_MOTO=$(moto)
     KLSTORE_TEST_KAFKA=$(kafka)

@@ -164,6 +164,13 @@ npm_sources() {
         reader/npm/*.md reader/npm/build.mjs reader/npm/exports.mjs script/npm-pack script/wasm-build
 }
 
+npm_tarball() { printf '%s/klstore-%s.tgz' "$npm_package" "$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$npm_package/package.json")"; }
+
+# Packs the npm package, unless what is there was made of the same sources, which script/npm-pack has noted.
+packed() {
+    [ "$(npm_sources)" = "$(cat "$npm_package/.made-of" 2>/dev/null)" ] && [ -f "$(npm_tarball)" ] || "$root/script/npm-pack"
+}
+
 # What the npm package's tests run in: a browser, and from npm, as its lock file has them, workerd, Deno and Bun.
 needs_npm_test_runtimes() {
     local folder=$npm_package/test
@@ -237,9 +244,10 @@ python_environment() { printf '%s/%s-%s' "$setup_dir" "$1" "$(cksum <"$2" | cut 
 
 needs_python_environment() {
     local folder
-    alone
     folder=$(python_environment "$1" "$2")
-    [ -e "$folder/complete" ] && return
+    [ ! -e "$folder/complete" ] || return 0
+    alone
+    [ ! -e "$folder/complete" ] || return 0
     command -v python3 >/dev/null ||
         needs_package python3 "Python 3.10 or newer (macOS: brew install python)" python3 python3-venv
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||

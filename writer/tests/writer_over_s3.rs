@@ -117,6 +117,8 @@ async fn faults_of_the_network_append_exactly_once() {
         Fault::refuse(StatusCode::INSUFFICIENT_STORAGE, "XMinioStorageFull"),
         Fault::refuse(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
         Fault::refuse(StatusCode::CONFLICT, "ConditionalRequestConflict"),
+        Fault::refuse(StatusCode::CONFLICT, "XStoreHealing"),
+        Fault::refuse(StatusCode::REQUEST_TIMEOUT, "XStoreWaited"),
         Fault::refuse(StatusCode::BAD_REQUEST, "RequestTimeout"),
     ];
     let server = start(|server| server).await;

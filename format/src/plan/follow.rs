@@ -5,7 +5,7 @@
 //! a Load. What a Load finds to have been added is read like any other page: the newest commit's carry or table brings
 //! all of it, however many commits it was spread over.
 
-use super::load::{Fetch, load};
+use super::load::{Fetch, load, newest};
 use super::metadata::require_keyspace;
 use super::read::{Newest, PageRequest, READ_AHEAD_BYTES, read};
 use super::{Answer, ByteRange, Cache, Plan, Port, Request};
@@ -249,8 +249,7 @@ async fn next_commit(port: &Port, list: &ListName, tail: &Tail) -> Next {
 
 /// Whether the newest commit is another than the last one read: a LIST tells.
 async fn moved_on(port: &Port, list: &ListName, tail: &Tail) -> Result<bool, FormatError> {
-    let request = Request::List { prefix: list.commits(), start_after: None, max_keys: 1, delimiter: false };
-    let Answer::Listed(listing) = port.send_one(request).await else { return Ok(true) };
+    let Answer::Listed(listing) = port.send_one(newest(list, None)).await else { return Ok(true) };
     Ok(match (listing.objects.first(), &tail.last) {
         (Some(listed), Some(last)) => listed.name != list.commit(last.commit.seq) || listed.etag != last.etag,
         (None, None) => false,

@@ -108,7 +108,7 @@ async fn load_by(
 }
 
 /// The LIST that finds the newest commit: its name is the first.
-fn newest(list: &ListName, start_after: Option<String>) -> Request {
+pub(super) fn newest(list: &ListName, start_after: Option<String>) -> Request {
     Request::List { prefix: list.commits(), start_after, max_keys: 1, delimiter: false }
 }
 

@@ -85,7 +85,7 @@ impl S3ObjectStore {
             }
             _ if !code.is_empty() && status != 200 => match self.of_code(action, object, code, message) {
                 // A code of this store's own, such as SlowDownWrite: the status says that the outcome is open.
-                StoreError::Rejected { action, object, reason } if matches!(status, 429 | 500 | 502..) => {
+                StoreError::Rejected { action, object, reason } if leaves_open(status) => {
                     StoreError::Unavailable { action, object, reason }
                 }
                 error => error,
@@ -145,7 +145,7 @@ impl S3ObjectStore {
                 StoreError::AccessDenied { action, object, bucket, code, permissions: permissions(action) }
             }
             405 | 501 => StoreError::NotSupported { action, object, bucket, reason },
-            408 | 409 | 425 | 429 | 500.. => StoreError::Unavailable { action, object, reason },
+            _ if leaves_open(status) => StoreError::Unavailable { action, object, reason },
             _ => StoreError::Rejected { action, object, reason },
         }
     }
@@ -176,6 +176,11 @@ impl S3ObjectStore {
             },
         }
     }
+}
+
+/// Whether the request may have had its effect, or may have it when it is sent again, whatever the store calls that.
+fn leaves_open(status: u16) -> bool {
+    matches!(status, 408 | 409 | 425 | 429 | 500 | 502..)
 }
 
 /// Why no credentials could be had, where that is what failed and waiting will not help.
