@@ -13,17 +13,16 @@ mod threads;
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use crossbeam_channel::Sender;
 use klstore_format::Insertion;
-use tokio::sync::{Semaphore, oneshot};
 
 use crate::environment::Clock;
 use crate::error::WriterError;
 use crate::keyspace::CreatedKeyspace;
 use crate::receipt::AppendReceipt;
+use crate::sync::{Care, PoisonError, RwLock, Semaphore, Sender, kept, oneshot};
 use crate::writer::{DutyReport, StoreWriter};
 use budget::{Budget, Share};
 use by_hand::HandDriven;
@@ -236,7 +235,9 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
             Some(grant) => grant?,
             None => {
                 let waiting = shared.budget.queue(&list, share);
-                shared.lanes.iter().for_each(|lane| drop(lane.sender.send(Message::MemoryIsShort)));
+                if kept(Care::LanesHear) {
+                    shared.lanes.iter().for_each(|lane| drop(lane.sender.send(Message::MemoryIsShort)));
+                }
                 shared.drive_until(waiting).await.map_err(|_| WriterError::Closed)??
             }
         };
@@ -248,8 +249,9 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
         let (receipt, outcome) = oneshot::channel();
         {
             let open = shared.open.read().unwrap_or_else(PoisonError::into_inner);
+            let (is_open, _until_sent) = (*open, kept(Care::OpenUntilSent).then_some(open));
             let message = Message::Append { list: list.clone(), insertions, receipt, place };
-            if !*open || lane.sender.send(message).is_err() {
+            if !is_open || lane.sender.send(message).is_err() {
                 return Err(WriterError::Closed);
             }
             grant.keep();

@@ -1,12 +1,11 @@
 //! The bytes that may be in memory at once, over all threads, and the calls that wait for some.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
 use super::key_buffer::ListKey;
 use crate::error::WriterError;
+use crate::sync::{Care, Mutex, MutexGuard, PoisonError, kept, oneshot};
 
 /// First come, first served, so that a large append is not overtaken for ever; but for keys that fail. Appends to
 /// those are let in as long as failing keys hold less than half, then wait aside, or are refused where somebody has to
@@ -112,7 +111,9 @@ impl Budget {
                 state.waiting.push_back(Waiting { list: list.clone(), share, answer });
             }
         }
-        self.serve();
+        if kept(Care::QueueLooksAgain) {
+            self.serve();
+        }
         receiver
     }
 
@@ -135,7 +136,9 @@ impl Budget {
                 state.look_aside_again(self.limit);
             }
         }
-        self.serve();
+        if kept(Care::ReleaseServes) {
+            self.serve();
+        }
     }
 
     /// A key fails, or is likely to, with so much in memory.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use klstore_format::Insertion;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::budget::{Budget, Share};
 use super::key_buffer::ListKey;
@@ -15,6 +14,7 @@ use super::statistics::{LaneGauge, record};
 use crate::environment::Clock;
 use crate::error::WriterError;
 use crate::receipt::Appended;
+use crate::sync::{OwnedSemaphorePermit, oneshot};
 use crate::writer::StoreWriter;
 
 pub(super) type ReceiptSender = oneshot::Sender<Result<Appended, WriterError>>;

@@ -1,10 +1,10 @@
 //! What a batching writer holds and has done: as a snapshot, and through the `metrics` facade.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::budget::Usage;
 use super::lane::LaneState;
+use crate::sync::{Mutex, PoisonError};
 
 /// What a batching writer holds now, and what it has done since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

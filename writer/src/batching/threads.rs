@@ -1,18 +1,16 @@
 //! Lanes on threads of their own: messages through crossbeam, appends on tokio.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use futures::FutureExt;
-use tokio::runtime::Handle;
 
 use super::engine::{Engine, Message, make, unknown};
 use super::key_buffer::ListKey;
 use super::lane::Attempt;
 use crate::error::WriterError;
 use crate::receipt::Appended;
+use crate::sync::{AtomicBool, Care, Handle, Ordering, Receiver, RecvTimeoutError, Sender, kept};
 use crate::writer::StoreWriter;
 
 /// How often the inner writer has its duty cycle.
@@ -66,7 +64,7 @@ impl<W: StoreWriter + ?Sized + 'static> LaneThread<W> {
     }
 
     fn start_duty(&self, runs: &Arc<AtomicBool>) {
-        if runs.swap(true, Ordering::AcqRel) {
+        if runs.swap(true, Ordering::AcqRel) && kept(Care::OneDutyCycle) {
             return;
         }
         let (writer, runs) = (self.writer.clone(), runs.clone());
