@@ -163,7 +163,8 @@ impl<W: StoreWriter + 'static> BatchingStoreWriter<W> {
     ///
     /// [`WriterError::StillBuffered`], as of a flush, so in an outage after about the flush deadline. What is left then
     /// stays in memory and goes on being tried: close again, [discard](Self::discard_key) what can never be appended, or
-    /// drop the writer to give everything up.
+    /// drop the writer to give everything up. [`WriterError::Discarded`] where some of it was discarded meanwhile: close
+    /// again.
     pub async fn close(&self) -> Result<(), WriterError> {
         // Once this is written, nobody is between looking at it and handing an append over.
         *self.shared.open.write().unwrap_or_else(PoisonError::into_inner) = false;
@@ -312,8 +313,8 @@ impl<W: StoreWriter + 'static> Shared<W> {
         {
             return outcome;
         }
-        // The lane has stopped.
-        let nothing_left = self.budget.usage().items == 0;
+        // The lane has stopped. What the budget counts may be an append that is about to hear that the writer is closed.
+        let nothing_left = lane.gauge.is_stopped_empty() || self.budget.usage().items == 0;
         if nothing_left { Ok(()) } else { Err(WriterError::DroppedUnflushed { list: "some lists".to_owned() }) }
     }
 }

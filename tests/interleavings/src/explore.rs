@@ -26,7 +26,7 @@ pub fn explore(scenario: fn()) {
         Runner::new(scheduler, config(FailurePersistence::Print)).run(scenario);
         return;
     }
-    let seed = seed();
+    let seed = number("KLSTORE_SEED").unwrap_or_else(rand::random);
     println!("to try the same orders again set KLSTORE_SEED={seed}");
     let tried = Tried::default();
     let orders = number("KLSTORE_INTERLEAVINGS").map_or(ORDERS, |orders| orders as usize);
@@ -41,7 +41,7 @@ pub fn explore(scenario: fn()) {
 
 /// How many orders it takes until the scenario fails without the precaution; `None` where it never does.
 pub fn orders_until_missed(care: Care, scenario: fn()) -> Option<usize> {
-    let (seed, tried) = (seed(), Tried::default());
+    let (seed, tried) = (number("KLSTORE_SEED").unwrap_or(1), Tried::default());
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
         without(care, || {
             for scheduler in schedulers(seed, ORDERS) {
@@ -68,10 +68,6 @@ fn config(persistence: FailurePersistence) -> Config {
     config.silence_warnings = true;
     config.ungraceful_shutdown_config.immediately_return_on_panic = true;
     config
-}
-
-fn seed() -> u64 {
-    number("KLSTORE_SEED").unwrap_or_else(rand::random)
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -10,7 +10,7 @@ use super::key_buffer::ListKey;
 use super::lane::Attempt;
 use crate::error::WriterError;
 use crate::receipt::Appended;
-use crate::sync::{AtomicBool, Care, Handle, Ordering, Receiver, RecvTimeoutError, Sender, kept};
+use crate::sync::{AtomicBool, Care, Handle, Ordering, Receiver, RecvTimeoutError, Sender, kept, oneshot};
 use crate::writer::StoreWriter;
 
 /// How often the inner writer has its duty cycle.
@@ -36,14 +36,14 @@ impl<W: StoreWriter + ?Sized + 'static> LaneThread<W> {
         loop {
             let wait = if self.engine.is_empty() { DUTY_INTERVAL } else { self.engine.until_check() };
             match self.receiver.recv_timeout(wait) {
-                Ok(Message::Stop { stopped }) => return drop(stopped),
+                Ok(Message::Stop { stopped }) => return self.stop(stopped),
                 Ok(message) => self.engine.receive(message),
                 // The lane holds a sender itself, so the queue is never disconnected.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             for message in self.receiver.try_iter().take(MESSAGES_AT_ONCE) {
                 if let Message::Stop { stopped } = message {
-                    return drop(stopped);
+                    return self.stop(stopped);
                 }
                 self.engine.receive(message);
             }
@@ -55,6 +55,12 @@ impl<W: StoreWriter + ?Sized + 'static> LaneThread<W> {
                 self.start_duty(&duty_runs);
             }
         }
+    }
+
+    /// Tells whoever waits for it.
+    fn stop(&self, stopped: Option<oneshot::Sender<()>>) {
+        self.engine.stop();
+        drop(stopped);
     }
 
     fn start(&self, attempt: Attempt) {

@@ -1,8 +1,12 @@
 //! Callers and lanes of an open writer.
 
-use super::*;
-use futures::future::{Either, select};
 use std::pin::pin;
+
+use futures::future::{Either, select};
+
+use super::*;
+use crate::environment::Clock;
+use crate::inner::GATED;
 
 /// Three callers, two keys, and room for two appends: whoever waits is woken.
 pub fn callers_share_a_small_budget() {
@@ -10,6 +14,20 @@ pub fn callers_share_a_small_budget() {
     let callers = ["x", "y", "z"].map(|name| {
         let writer = bench.writer.clone();
         caller(async move { append_some(&writer, name, &["a", "b"], 2).await })
+    });
+    let taken = callers.into_iter().flat_map(joined).collect();
+    block_on(async {
+        bench.writer.flush_all().await.unwrap();
+        bench.check(taken).await;
+    });
+}
+
+/// Two callers and room for one append: what the first one gives back may come between the other's look and its waiting.
+pub fn room_comes_while_a_caller_begins_to_wait() {
+    let bench = bench(|config| config.max_buffered_bytes = APPEND_BYTES);
+    let callers = ["x", "y"].map(|name| {
+        let writer = bench.writer.clone();
+        caller(async move { append_some(&writer, name, &["a"], 1).await })
     });
     let taken = callers.into_iter().flat_map(joined).collect();
     block_on(async {
@@ -80,7 +98,7 @@ pub fn statistics_tell_of_what_callers_were_told() {
 /// Of callers who wait for memory behind one who gives up, nobody waits longer than there is no room.
 pub fn whoever_gives_up_holds_up_nobody() {
     let bench = bench(|_| {});
-    let slow = block_on(append(&bench.writer, crate::inner::GATED, "slow 0".into())).unwrap();
+    let slow = block_on(append(&bench.writer, GATED, "slow 0".into())).unwrap();
     let impatient = {
         let writer = bench.writer.clone();
         caller(async move {
@@ -228,5 +246,3 @@ pub fn one_duty_cycle_at_a_time() {
     });
     assert!(!bench.lists.duties().1, "two at once");
 }
-
-use crate::environment::Clock;

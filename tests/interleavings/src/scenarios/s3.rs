@@ -82,8 +82,9 @@ pub fn sessions_are_dropped_while_keys_are_used() {
 /// Appends without nonces whose answers are lost or come too late are made again until they are acknowledged: each is
 /// in its list once.
 pub fn commits_in_doubt_are_taken_up_again() {
-    time::begin(true);
+    time::begin(false);
     let (store, writer) = bench(Duration::from_secs(60));
+    time::begin(true);
     let is_commit = |request: &Request| matches!(request, Request::Put { name, kind: PutKind::Create, .. } if name.contains("/log/"));
     store.fail(2, Fault::LoseAnswer, is_commit);
     let callers = [("a", 1), ("b", 2), ("c", 3)].map(|(key, idempotency_key)| {

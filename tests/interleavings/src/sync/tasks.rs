@@ -105,6 +105,8 @@ pub mod oneshot {
     use super::others_may_come;
     use tokio::sync::oneshot;
 
+    pub use tokio::sync::oneshot::error;
+
     #[derive(Debug)]
     pub struct Sender<T>(oneshot::Sender<T>);
 
