@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use klstore_format::Insertion;
-use shuttle::future::yield_now;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
@@ -14,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::error::WriterError;
 use crate::keyspace::CreatedKeyspace;
 use crate::receipt::{AppendReceipt, Appended};
+use crate::sync::others_may_come;
 use crate::writer::{DutyReport, StoreWriter};
 
 /// Appends to this key wait until [`Lists::open_gate`].
@@ -79,7 +79,7 @@ impl StoreWriter for Inner {
         key: &str,
         insertions: Vec<Insertion>,
     ) -> Result<AppendReceipt, WriterError> {
-        yield_now().await;
+        others_may_come();
         if key == GATED {
             drop(self.0.gate.acquire().await);
         }
@@ -95,7 +95,7 @@ impl StoreWriter for Inner {
             list.extend(insertions.into_iter().map(|insertion| insertion.value));
             appended.add(first..list.len() as u64);
         }
-        yield_now().await;
+        others_may_come();
         Ok(AppendReceipt::durable_now(appended))
     }
 
@@ -111,7 +111,7 @@ impl StoreWriter for Inner {
         if self.0.in_duty.swap(true, Ordering::SeqCst) {
             self.0.duties_overlapped.store(true, Ordering::SeqCst);
         }
-        yield_now().await;
+        others_may_come();
         self.0.in_duty.store(false, Ordering::SeqCst);
         self.0.duties.fetch_add(1, Ordering::SeqCst);
         Ok(DutyReport::default())

@@ -15,7 +15,7 @@ pub use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, watch};
 pub use care::Care;
 pub use channel::{Receiver, RecvTimeoutError, Sender, channel};
 pub use shuttle::future::{JoinHandle, spawn};
-pub use tasks::{AsyncMutex, Handle, OnceCell, Semaphore, oneshot};
+pub use tasks::{AsyncMutex, Handle, OnceCell, Semaphore, oneshot, others_may_come};
 
 #[path = "../../../writer/src/sync/care.rs"]
 mod care;

@@ -8,7 +8,7 @@ use shuttle::future::JoinHandle;
 use tokio::sync::{AcquireError, OwnedMutexGuard, OwnedSemaphorePermit, TryLockError};
 
 /// Others may come first. Not `yield_now`, by which a task would stand back for all others.
-fn others_may_come() {
+pub fn others_may_come() {
     shuttle::thread::sleep(std::time::Duration::ZERO);
 }
 
