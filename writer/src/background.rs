@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use klstore_format::FormatError;
 use klstore_format::plan::{Compaction, Garbage, Plan, collect};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 
 use crate::driver::Driver;
 use crate::error::WriterError;
+use crate::sync::{JoinHandle, Semaphore, spawn, watch};
 
 /// Counts the work under way and bounds it.
 pub(crate) struct Background {
@@ -79,7 +78,7 @@ impl Background {
         let (ended, finished) = watch::channel(false);
         let work = Work::begin(&self.active);
         let (driver, permits) = (self.driver.clone(), self.compactions.clone());
-        let task = tokio::spawn(async move {
+        let task = spawn(async move {
             let _work = work;
             let _ended = SetOnDrop(ended);
             // The semaphore is never closed; without a permit the work is merely not bounded.
@@ -93,7 +92,7 @@ impl Background {
     pub(crate) fn collect(&self, list: String, garbage: Garbage) {
         let work = Work::begin(&self.active);
         let (driver, permits) = (self.driver.clone(), self.collections.clone());
-        tokio::spawn(async move {
+        spawn(async move {
             let _work = work;
             let _permit = permits.acquire().await.ok();
             run_collection(&driver, &list, garbage).await;

@@ -13,17 +13,16 @@ mod threads;
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use crossbeam_channel::Sender;
 use klstore_format::Insertion;
-use tokio::sync::{Semaphore, oneshot};
 
 use crate::environment::Clock;
 use crate::error::WriterError;
 use crate::keyspace::CreatedKeyspace;
 use crate::receipt::AppendReceipt;
+use crate::sync::{Care, PoisonError, RwLock, Semaphore, Sender, kept, oneshot};
 use crate::writer::{DutyReport, StoreWriter};
 use budget::{Budget, Share};
 use by_hand::HandDriven;
@@ -164,7 +163,8 @@ impl<W: StoreWriter + 'static> BatchingStoreWriter<W> {
     ///
     /// [`WriterError::StillBuffered`], as of a flush, so in an outage after about the flush deadline. What is left then
     /// stays in memory and goes on being tried: close again, [discard](Self::discard_key) what can never be appended, or
-    /// drop the writer to give everything up.
+    /// drop the writer to give everything up. [`WriterError::Discarded`] where some of it was discarded meanwhile: close
+    /// again.
     pub async fn close(&self) -> Result<(), WriterError> {
         // Once this is written, nobody is between looking at it and handing an append over.
         *self.shared.open.write().unwrap_or_else(PoisonError::into_inner) = false;
@@ -236,7 +236,9 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
             Some(grant) => grant?,
             None => {
                 let waiting = shared.budget.queue(&list, share);
-                shared.lanes.iter().for_each(|lane| drop(lane.sender.send(Message::MemoryIsShort)));
+                if kept(Care::LanesHear) {
+                    shared.lanes.iter().for_each(|lane| drop(lane.sender.send(Message::MemoryIsShort)));
+                }
                 shared.drive_until(waiting).await.map_err(|_| WriterError::Closed)??
             }
         };
@@ -248,8 +250,9 @@ impl<W: StoreWriter + 'static> StoreWriter for BatchingStoreWriter<W> {
         let (receipt, outcome) = oneshot::channel();
         {
             let open = shared.open.read().unwrap_or_else(PoisonError::into_inner);
+            let (is_open, _until_sent) = (*open, kept(Care::OpenUntilSent).then_some(open));
             let message = Message::Append { list: list.clone(), insertions, receipt, place };
-            if !*open || lane.sender.send(message).is_err() {
+            if !is_open || lane.sender.send(message).is_err() {
                 return Err(WriterError::Closed);
             }
             grant.keep();
@@ -310,8 +313,8 @@ impl<W: StoreWriter + 'static> Shared<W> {
         {
             return outcome;
         }
-        // The lane has stopped.
-        let nothing_left = self.budget.usage().items == 0;
+        // The lane has stopped. What the budget counts may be an append that is about to hear that the writer is closed.
+        let nothing_left = lane.gauge.is_stopped_empty() || self.budget.usage().items == 0;
         if nothing_left { Ok(()) } else { Err(WriterError::DroppedUnflushed { list: "some lists".to_owned() }) }
     }
 }

@@ -1,8 +1,7 @@
 //! Runs plans against a store: sends their requests, waits between attempts, gives up at the deadline.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,6 +15,7 @@ use klstore_format::rules::{self, Rule};
 use crate::environment::{Clock, RandomSource};
 use crate::statistics::Counters;
 use crate::store::{ObjectStore, RetryPolicy, StoreError};
+use crate::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
 /// All that a plan needs to be carried out.
 pub(crate) struct Driver {

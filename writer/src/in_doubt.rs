@@ -1,13 +1,13 @@
 //! An append that was given up after its commit had been sent: kept, so that it can be taken up again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use klstore_format::names::ListName;
 use klstore_format::plan::{AppendOutcome, Session};
 use klstore_format::{FormatError, Insertion};
 
 use crate::driver::Underway;
+use crate::sync::{AtomicUsize, Ordering};
 
 /// The plan of an append, with the session in it.
 pub(crate) type AppendUnderway = Underway<Result<(Session, AppendOutcome), FormatError>>;

@@ -1,7 +1,7 @@
 //! Creating and opening keyspaces, and the proof that the store keeps `If-None-Match`.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use klstore_format::FormatError;
@@ -9,10 +9,10 @@ use klstore_format::names::{KeyspaceName, Prefix, keyspace_object};
 use klstore_format::plan::{Answer, Cache, Plan, Port, PutKind, Request};
 use klstore_format::wire::keyspace::KeyspaceObject;
 use lru::LruCache;
-use tokio::sync::OnceCell;
 
 use crate::driver::Driver;
 use crate::error::WriterError;
+use crate::sync::{Mutex, OnceCell, PoisonError};
 
 /// Keyspaces that are remembered as existing.
 const MAX_KNOWN_KEYSPACES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();

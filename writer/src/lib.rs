@@ -20,6 +20,7 @@ mod s3_writer;
 mod sessions;
 mod statistics;
 mod store;
+mod sync;
 mod writer;
 
 #[cfg(test)]

@@ -3,18 +3,17 @@
 //! A session may be dropped at any time: the next append draws a fresh one and loads anew (PROTOCOL rule 1).
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use klstore_format::names::ListName;
 use klstore_format::plan::Session;
 use klstore_format::wire::identity::ListHash;
 use lru::LruCache;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::background::RunningCompaction;
 use crate::in_doubt::InDoubt;
+use crate::sync::{AsyncMutex, AtomicUsize, Care, Mutex, MutexGuard, Ordering, OwnedMutexGuard, PoisonError, kept};
 
 /// What is kept of one key.
 #[derive(Default)]
@@ -36,7 +35,7 @@ pub(crate) struct KeyState {
 
 struct Slot {
     list: ListName,
-    state: Arc<tokio::sync::Mutex<KeyState>>,
+    state: Arc<AsyncMutex<KeyState>>,
     /// Bytes of this key in [`Cache::held_bytes`].
     held_bytes: AtomicUsize,
 }
@@ -100,7 +99,8 @@ impl Sessions {
         let mut cache = self.cache();
         let hash = list.hash();
         // A lease, and whoever waits for one, has the slot too.
-        let idle = cache.slots.peek(&hash).is_some_and(|slot| Arc::strong_count(slot) == 1);
+        let unused = |slot: &Arc<Slot>| Arc::strong_count(slot) == 1 || !kept(Care::UsedKeysStay);
+        let idle = cache.slots.peek(&hash).is_some_and(unused);
         if !idle {
             return false;
         }
@@ -122,7 +122,7 @@ impl Sessions {
             return slot.clone();
         }
         while cache.slots.len() >= self.max_keys && cache.evict_one() {}
-        let state = Arc::new(tokio::sync::Mutex::new(KeyState::default()));
+        let state = Arc::new(AsyncMutex::new(KeyState::default()));
         let slot = Arc::new(Slot { list: list.clone(), state, held_bytes: AtomicUsize::new(0) });
         cache.slots.put(list.hash(), slot.clone());
         slot

@@ -1,8 +1,8 @@
 //! What a writer has done so far.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use klstore_format::plan::Request;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// Counters of one writer since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,12 +1,14 @@
 //! The bytes that may be in memory at once, over all threads, and the calls that wait for some.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::oneshot;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use super::key_buffer::ListKey;
 use crate::error::WriterError;
+use crate::sync::{Care, Mutex, MutexGuard, PoisonError, kept, oneshot};
 
 /// First come, first served, so that a large append is not overtaken for ever; but for keys that fail. Appends to
 /// those are let in as long as failing keys hold less than half, then wait aside, or are refused where somebody has to
@@ -59,6 +61,13 @@ pub(super) struct Grant {
     share: Share,
 }
 
+/// A place in the queue: resolves to the share, or to an error once the budget is closed. Dropped, it is given up.
+#[derive(Debug)]
+pub(super) struct PlaceInQueue {
+    budget: Arc<Budget>,
+    answer: oneshot::Receiver<Result<Grant, WriterError>>,
+}
+
 /// What is taken now, and the most bytes that ever were.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Usage {
@@ -98,22 +107,19 @@ impl Budget {
     }
 
     /// A share as soon as there is room and everybody before has had theirs. A share larger than the whole budget is
-    /// given when nothing else is taken. Dropping the receiver gives the place in the queue up; once the budget is
-    /// closed, the receiver hears only that.
-    pub(super) fn queue(
-        self: &Arc<Self>,
-        list: &Arc<ListKey>,
-        share: Share,
-    ) -> oneshot::Receiver<Result<Grant, WriterError>> {
+    /// given when nothing else is taken.
+    pub(super) fn queue(self: &Arc<Self>, list: &Arc<ListKey>, share: Share) -> PlaceInQueue {
         let (answer, receiver) = oneshot::channel();
         {
             let mut state = self.state();
             if !state.closed {
-                state.waiting.push_back(Waiting { list: list.clone(), share, answer });
+                push(&mut state.waiting, Waiting { list: list.clone(), share, answer });
             }
         }
-        self.serve();
-        receiver
+        if kept(Care::QueueLooksAgain) {
+            self.serve();
+        }
+        PlaceInQueue { budget: self.clone(), answer: receiver }
     }
 
     /// Whether somebody waits for what others hold.
@@ -135,7 +141,9 @@ impl Budget {
                 state.look_aside_again(self.limit);
             }
         }
-        self.serve();
+        if kept(Care::ReleaseServes) {
+            self.serve();
+        }
     }
 
     /// A key fails, or is likely to, with so much in memory.
@@ -195,7 +203,7 @@ impl Budget {
                 }
                 Admission::Refused(error) => Err(error),
                 Admission::WaitsAside | Admission::Waits => {
-                    state.aside.push_back(first);
+                    push(&mut state.aside, first);
                     continue;
                 }
             };
@@ -264,6 +272,14 @@ impl State {
     }
 }
 
+/// Those who gave up are forgotten before the queue takes more memory.
+fn push(queue: &mut VecDeque<Waiting>, waiting: Waiting) {
+    if queue.len() == queue.capacity() {
+        queue.retain(|waiting| !waiting.answer.is_closed());
+    }
+    queue.push_back(waiting);
+}
+
 impl Grant {
     /// The append is in memory: from now on the lane gives back what leaves it.
     pub(super) fn keep(mut self) {
@@ -279,9 +295,28 @@ impl Drop for Grant {
     }
 }
 
+impl Future for PlaceInQueue {
+    type Output = Result<Result<Grant, WriterError>, oneshot::error::RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer).poll(context)
+    }
+}
+
+impl Drop for PlaceInQueue {
+    /// For those behind there may be room already.
+    fn drop(&mut self) {
+        self.answer.close();
+        if kept(Care::LeavingServes) {
+            self.budget.serve();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::executor::block_on;
     use proptest::prelude::*;
 
     fn share(bytes: u64) -> Share {
@@ -292,10 +327,8 @@ mod tests {
         Arc::new(ListKey { keyspace: "ks".into(), key: key.into() })
     }
 
-    type Waiter = oneshot::Receiver<Result<Grant, WriterError>>;
-
-    fn granted(waiter: &mut Waiter) -> Option<Grant> {
-        waiter.try_recv().ok().map(Result::unwrap)
+    fn granted(waiter: &mut PlaceInQueue) -> Option<Grant> {
+        waiter.answer.try_recv().ok().map(Result::unwrap)
     }
 
     #[test]
@@ -332,7 +365,10 @@ mod tests {
 
         let cause = Arc::new(WriterError::KeyspaceNotFound { keyspace: "ks".into() });
         budget.fails(bad.clone(), 400, Some(cause));
-        assert!(matches!(waits.try_recv(), Ok(Err(WriterError::FailingKeysFull { .. }))), "nobody waits for a person");
+        assert!(
+            matches!(waits.answer.try_recv(), Ok(Err(WriterError::FailingKeysFull { .. }))),
+            "nobody waits for a person"
+        );
         assert!(matches!(take(&bad, 1), Some(Err(WriterError::FailingKeysFull { .. }))));
         budget.release(&bad, share(100));
         budget.works(&bad);
@@ -362,8 +398,19 @@ mod tests {
         budget.try_take(&key, share(10)).unwrap().unwrap().keep();
         let waits = budget.queue(&key, share(1));
         budget.close();
-        assert!(waits.blocking_recv().is_err() && budget.queue(&key, share(1)).blocking_recv().is_err());
+        assert!(block_on(waits).is_err() && block_on(budget.queue(&key, share(1))).is_err());
         assert!(budget.try_take(&key, share(1)).is_none() && !budget.is_short());
+    }
+
+    #[test]
+    fn whoever_gives_up_makes_way() {
+        let (budget, key) = (Budget::new(100), list("key"));
+        budget.try_take(&key, share(60)).unwrap().unwrap().keep();
+        let (large, mut small) = (budget.queue(&key, share(50)), budget.queue(&key, share(20)));
+        assert!(granted(&mut small).is_none(), "others came first");
+        drop(large);
+        granted(&mut small).expect("there is room, and nobody before it").keep();
+        assert_eq!(budget.usage().bytes, 80);
     }
 
     proptest! {
@@ -371,7 +418,7 @@ mod tests {
         #[test]
         fn the_limit_holds_and_everybody_is_served(steps in prop::collection::vec((0_u8..4, 1_u64..60), 0..200)) {
             let (budget, key) = (Budget::new(50), list("key"));
-            let (mut taken, mut waiting): (Vec<Grant>, Vec<Waiter>) = Default::default();
+            let (mut taken, mut waiting): (Vec<Grant>, Vec<PlaceInQueue>) = Default::default();
             for (step, number) in steps {
                 let place = number as usize;
                 match step {
@@ -381,7 +428,7 @@ mod tests {
                     _ if !taken.is_empty() => drop(taken.swap_remove(place % taken.len())),
                     _ => {}
                 }
-                waiting.retain_mut(|receiver| match receiver.try_recv() {
+                waiting.retain_mut(|place| match place.answer.try_recv() {
                     Ok(grant) => {
                         taken.push(grant.unwrap());
                         false

@@ -1,10 +1,7 @@
 //! How a batching writer is put together.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use super::budget::Budget;
 use super::by_hand::HandDriven;
@@ -17,6 +14,7 @@ use super::threads::LaneThread;
 use super::{BatchingStoreWriter, LaneHandle, Shared};
 use crate::environment::{Clock, RandomSource, SystemClock, SystemRandom};
 use crate::error::WriterError;
+use crate::sync::{self, Handle, RwLock, Semaphore};
 use crate::writer::StoreWriter;
 
 const DEFAULT_FLUSH_DEADLINE: Duration = Duration::from_secs(60);
@@ -115,7 +113,7 @@ impl<W: StoreWriter + 'static> BatchingStoreWriterBuilder<W> {
         };
         // Should a thread fail to start, dropping `shared` stops those before it.
         for number in 0..threads.max(1) {
-            let (sender, receiver) = crossbeam_channel::unbounded::<Message>();
+            let (sender, receiver) = sync::channel::<Message>();
             let gauge = Arc::new(LaneGauge::default());
             let engine = Engine::new(EngineParts {
                 lane: Lane::new(options, self.random.clone()),
@@ -137,7 +135,7 @@ impl<W: StoreWriter + 'static> BatchingStoreWriterBuilder<W> {
                 None => Handle::try_current().map_err(|error| no_runtime(&error))?,
             };
             let lane = LaneThread { engine, writer: writer.clone(), sender, receiver, runtime, has_duty: number == 0 };
-            let thread = std::thread::Builder::new().name(format!("klstore-lane-{number}"));
+            let thread = sync::thread::Builder::new().name(format!("klstore-lane-{number}"));
             thread.spawn(move || lane.run()).map_err(|error| no_runtime(&error))?;
         }
         Ok(BatchingStoreWriter { shared: Arc::new(shared) })

@@ -1,19 +1,18 @@
 //! A lane without a thread: whoever calls drives it.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
 use futures::future::{self, BoxFuture, Either};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use tokio::sync::oneshot;
 
 use super::engine::{Engine, Message, make};
 use crate::environment::Clock;
 use crate::error::WriterError;
+use crate::sync::{Mutex, PoisonError, Receiver, oneshot};
 use crate::writer::StoreWriter;
 
 /// Any number of calls may drive it at once, and each may stop at any moment: the lock is held only while one of them

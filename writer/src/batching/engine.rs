@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use klstore_format::Insertion;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::budget::{Budget, Share};
 use super::key_buffer::ListKey;
@@ -15,6 +14,7 @@ use super::statistics::{LaneGauge, record};
 use crate::environment::Clock;
 use crate::error::WriterError;
 use crate::receipt::Appended;
+use crate::sync::{Care, OwnedSemaphorePermit, kept, oneshot};
 use crate::writer::StoreWriter;
 
 pub(super) type ReceiptSender = oneshot::Sender<Result<Appended, WriterError>>;
@@ -149,8 +149,17 @@ impl Engine {
         self.deliver();
     }
 
+    /// The lane ends: what is in memory now is given up.
+    pub(super) fn stop(&self) {
+        self.gauge.stop(self.lane.state());
+    }
+
     fn deliver(&mut self) {
-        for outcome in self.lane.take_outcomes() {
+        let outcomes = self.lane.take_outcomes();
+        if !outcomes.is_empty() && kept(Care::CountedBeforeTold) {
+            self.gauge.set(self.lane.state());
+        }
+        for outcome in outcomes {
             match outcome {
                 // Nobody has to wait for what comes of a call.
                 Outcome::Receipt(receipt, outcome) => drop(receipt.send(outcome)),

@@ -1,10 +1,10 @@
 //! What a batching writer holds and has done: as a snapshot, and through the `metrics` facade.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::budget::Usage;
 use super::lane::LaneState;
+use crate::sync::{AtomicBool, Mutex, Ordering, PoisonError};
 
 /// What a batching writer holds now, and what it has done since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,15 +39,29 @@ pub struct BatchingStatistics {
 
 /// A lane's state for others to look at.
 #[derive(Debug, Default)]
-pub(super) struct LaneGauge(Mutex<LaneState>);
+pub(super) struct LaneGauge {
+    state: Mutex<LaneState>,
+    stopped: AtomicBool,
+}
 
 impl LaneGauge {
     pub(super) fn set(&self, state: LaneState) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Nothing comes after this.
+    pub(super) fn stop(&self, state: LaneState) {
+        self.set(state);
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Whether the lane was stopped when nothing was in memory any longer.
+    pub(super) fn is_stopped_empty(&self) -> bool {
+        self.stopped.load(Ordering::Acquire) && self.state().batches == 0
     }
 
     pub(super) fn state(&self) -> LaneState {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,18 +1,16 @@
 //! Lanes on threads of their own: messages through crossbeam, appends on tokio.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use futures::FutureExt;
-use tokio::runtime::Handle;
 
 use super::engine::{Engine, Message, make, unknown};
 use super::key_buffer::ListKey;
 use super::lane::Attempt;
 use crate::error::WriterError;
 use crate::receipt::Appended;
+use crate::sync::{AtomicBool, Care, Handle, Ordering, Receiver, RecvTimeoutError, Sender, kept, oneshot};
 use crate::writer::StoreWriter;
 
 /// How often the inner writer has its duty cycle.
@@ -38,14 +36,14 @@ impl<W: StoreWriter + ?Sized + 'static> LaneThread<W> {
         loop {
             let wait = if self.engine.is_empty() { DUTY_INTERVAL } else { self.engine.until_check() };
             match self.receiver.recv_timeout(wait) {
-                Ok(Message::Stop { stopped }) => return drop(stopped),
+                Ok(Message::Stop { stopped }) => return self.stop(stopped),
                 Ok(message) => self.engine.receive(message),
                 // The lane holds a sender itself, so the queue is never disconnected.
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             for message in self.receiver.try_iter().take(MESSAGES_AT_ONCE) {
                 if let Message::Stop { stopped } = message {
-                    return drop(stopped);
+                    return self.stop(stopped);
                 }
                 self.engine.receive(message);
             }
@@ -59,6 +57,12 @@ impl<W: StoreWriter + ?Sized + 'static> LaneThread<W> {
         }
     }
 
+    /// Tells whoever waits for it.
+    fn stop(&self, stopped: Option<oneshot::Sender<()>>) {
+        self.engine.stop();
+        drop(stopped);
+    }
+
     fn start(&self, attempt: Attempt) {
         let report = Report { list: attempt.list.clone(), number: attempt.number, sender: Some(self.sender.clone()) };
         let writer = self.writer.clone();
@@ -66,7 +70,7 @@ impl<W: StoreWriter + ?Sized + 'static> LaneThread<W> {
     }
 
     fn start_duty(&self, runs: &Arc<AtomicBool>) {
-        if runs.swap(true, Ordering::AcqRel) {
+        if runs.swap(true, Ordering::AcqRel) && kept(Care::OneDutyCycle) {
             return;
         }
         let (writer, runs) = (self.writer.clone(), runs.clone());
