@@ -218,7 +218,7 @@ async fn every_toxic_ends_within_the_deadline_and_leaves_nothing_behind() {
     use Direction::{Answers, Requests};
     use Ends::{Unavailable, Well};
     let harness = Harness::start().await;
-    let few = Duration::from_millis(5);
+    let (brief, long) = (Duration::from_millis(5), Duration::from_millis(50));
     let toxics = [
         (Toxic::Latency(Duration::from_millis(60)), Well, Well),
         (Toxic::Latency(Duration::from_secs(5)), Unavailable, Unavailable),
@@ -235,10 +235,10 @@ async fn every_toxic_ends_within_the_deadline_and_leaves_nothing_behind() {
         // The request took effect; its answer never comes.
         (Toxic::Silence(Answers, 0), Unavailable, Unavailable),
         (Toxic::Silence(Answers, IN_THE_BODY), Well, Unavailable),
-        (Toxic::Trickle(Requests, 128, few), Well, Well),
-        (Toxic::Trickle(Requests, 1, few), Unavailable, Unavailable),
-        (Toxic::Trickle(Answers, 128, few), Well, Well),
-        (Toxic::Trickle(Answers, 1, few), Unavailable, Unavailable),
+        (Toxic::Trickle(Requests, 128, brief), Well, Well),
+        (Toxic::Trickle(Requests, 1, long), Unavailable, Unavailable),
+        (Toxic::Trickle(Answers, 128, brief), Well, Well),
+        (Toxic::Trickle(Answers, 1, long), Unavailable, Unavailable),
     ];
     let checks = toxics.iter().enumerate();
     let checks = checks.map(|(number, (toxic, append, read))| check(&harness, number, *toxic, *append, *read));
@@ -250,12 +250,12 @@ const WEATHER: Duration = Duration::from_secs(8);
 const POISONED: u64 = 25;
 const LONGEST_WEATHER: Duration = Duration::from_secs(60);
 /// Bytes of a connection that is well.
-const GOOD_BYTES: u64 = 100_000;
+const GOOD_BYTES: u64 = 50_000;
 
 /// Each connection is another one's luck.
 fn weather(random: &mut Random) -> Toxic {
     let direction = if random.random_bool(0.5) { Direction::Requests } else { Direction::Answers };
-    let after = random.random_range(0..40_000);
+    let after = random.random_range(0..20_000);
     match random.random_range(0..100) {
         0..20 => Toxic::None,
         20..40 => Toxic::Latency(Duration::from_millis(random.random_range(1..60))),
