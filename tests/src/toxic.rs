@@ -50,7 +50,7 @@ struct State {
     choose: Mutex<Box<dyn FnMut() -> Toxic + Send>>,
     connections: Mutex<Vec<AbortHandle>>,
     poisoned: AtomicU64,
-    /// Bytes, either way, after which a connection is closed that nothing else ends.
+    /// Bytes, either way, after which a connection is closed.
     longest: AtomicU64,
 }
 
@@ -90,8 +90,8 @@ impl ToxicProxy {
         self.close_all();
     }
 
-    /// From now on closes after so many bytes, either way, what is well or only late: else such a connection would be
-    /// kept, and no other one tried.
+    /// From now on closes each connection after so many bytes, either way, at the latest: else one that lets everything
+    /// through would be kept, and no other one tried.
     pub fn close_after(&self, bytes: u64) {
         self.state.longest.store(bytes, Ordering::Relaxed);
     }
@@ -165,17 +165,17 @@ async fn pump(
             return Ok(());
         }
         let before = life.passed.fetch_add(length as u64, Ordering::Relaxed);
+        let end = life.longest.saturating_sub(before);
         let limit = match toxic {
             Toxic::Reset(after) => after.saturating_sub(before),
             Toxic::Cut(of, after) | Toxic::Silence(of, after) if direction == of => after.saturating_sub(own),
-            Toxic::None | Toxic::Latency(_) => life.longest.saturating_sub(before),
             _ => u64::MAX,
         };
         own += length as u64;
-        let passing = length.min(usize::try_from(limit).unwrap_or(length));
+        let passing = length.min(usize::try_from(limit.min(end)).unwrap_or(length));
         match toxic {
             Toxic::Trickle(of, bytes, pause) if direction == of => {
-                for few in piece.chunks(bytes) {
+                for few in piece[..passing].chunks(bytes) {
                     to.write_all(few).await?;
                     tokio::time::sleep(pause).await;
                 }
@@ -188,7 +188,7 @@ async fn pump(
         }
         if passing < length {
             match toxic {
-                Toxic::Silence(..) => std::future::pending().await,
+                Toxic::Silence(..) if limit <= end => std::future::pending().await,
                 _ => return Ok(()),
             }
         }

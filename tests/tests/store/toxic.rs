@@ -2,10 +2,12 @@
 //! there twice, and once the network is well again the same writer and reader go on.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use klstore_format::rules::{self, Rule};
 use klstore_format::{Insertion, ItemFilter, IterationOrder};
 use klstore_reader::{ReaderError, S3StoreReader, StoreReader};
 use klstore_tests::harness::{Harness, KEYSPACE};
@@ -249,13 +251,13 @@ async fn every_toxic_ends_within_the_deadline_and_leaves_nothing_behind() {
 const WEATHER: Duration = Duration::from_secs(8);
 const POISONED: u64 = 25;
 const LONGEST_WEATHER: Duration = Duration::from_secs(60);
-/// Bytes of a connection that is well.
-const GOOD_BYTES: u64 = 50_000;
+/// Of a connection that nothing else ends: several times a commit with its carry, which is to get through.
+const LONGEST_BYTES: u64 = 200_000;
 
 /// Each connection is another one's luck.
 fn weather(random: &mut Random) -> Toxic {
     let direction = if random.random_bool(0.5) { Direction::Requests } else { Direction::Answers };
-    let after = random.random_range(0..20_000);
+    let after = random.random_range(0..40_000);
     match random.random_range(0..100) {
         0..20 => Toxic::None,
         20..40 => Toxic::Latency(Duration::from_millis(random.random_range(1..60))),
@@ -269,23 +271,41 @@ fn weather(random: &mut Random) -> Toxic {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_bad_weather_nothing_is_lost_or_there_twice() {
     let seed = seeded::seed("toxic weather");
-    let harness = Harness::start().await;
-    let mut lists = Vec::new();
-    for (list, once) in (0..).zip([Once::Nonces, Once::IdempotencyKey, Once::Nonces, Once::IdempotencyKey]) {
-        let setup = Setup { once, steps: STEPS_IN_WEATHER, deadlines: (DEADLINE, DEADLINE), cache_bytes: 1 << 20 };
-        let clients = Arc::new(Clients::of(&harness, setup).await);
-        let mut random = seeded::random(seed, list);
-        clients.proxy.close_after(GOOD_BYTES);
-        clients.proxy.set(move || weather(&mut random));
-        lists.push(tokio::spawn(one_list(clients, format!("weather {list}"), seeded::random(seed, 100 + list))));
-    }
-    let mut sums = Sums::default();
-    for list in lists {
-        sums.add(list.await.unwrap());
-    }
+    let sums = lists_in_weather(seed, [Once::Nonces, Once::IdempotencyKey, Once::Nonces, Once::IdempotencyKey]).await;
     println!("{sums:?}");
     assert!(sums.appends >= 20 && sums.pages >= 20, "there was no getting through: KLSTORE_SEED={seed}");
     assert!(sums.poisoned >= 4 * POISONED, "there was no weather: KLSTORE_SEED={seed}");
+}
+
+/// Rule 4: where the answer to a commit is lost and it is sent again, it is refused for its own sake.
+#[test]
+fn the_weather_tells_where_a_refused_commit_is_taken_for_another_ones() {
+    let seed = seeded::seed("toxic weather without a rule");
+    // A rule is switched off on one thread.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let lists = || runtime.block_on(lists_in_weather(seed, [Once::IdempotencyKey; 4]));
+    let ended = rules::without(Rule::ResolveRefused, || catch_unwind(AssertUnwindSafe(lists)));
+    let noticed = ended.expect_err("nobody noticed");
+    let noticed = noticed.downcast_ref::<String>().map_or("", String::as_str);
+    assert!(noticed.contains("is another one"), "KLSTORE_SEED={seed}: {noticed}");
+}
+
+async fn lists_in_weather(seed: u64, lists: [Once; 4]) -> Sums {
+    let harness = Harness::start().await;
+    let mut running = Vec::new();
+    for (list, once) in (0..).zip(lists) {
+        let setup = Setup { once, steps: STEPS_IN_WEATHER, deadlines: (DEADLINE, DEADLINE), cache_bytes: 1 << 20 };
+        let clients = Arc::new(Clients::of(&harness, setup).await);
+        let mut random = seeded::random(seed, list);
+        clients.proxy.close_after(LONGEST_BYTES);
+        clients.proxy.set(move || weather(&mut random));
+        running.push(tokio::spawn(one_list(clients, format!("weather {list}"), seeded::random(seed, 100 + list))));
+    }
+    let mut sums = Sums::default();
+    for list in running {
+        sums.add(list.await.unwrap());
+    }
+    sums
 }
 
 /// What one or all lists went through.
@@ -315,10 +335,12 @@ async fn one_list(clients: Arc<Clients>, key: String, mut random: Random) -> Sum
     let reading = tokio::spawn(read_on(clients.clone(), key.clone(), acknowledged.clone(), over.clone()));
     let began = Instant::now();
     let mut end = 0;
-    while began.elapsed() < WEATHER || (clients.proxy.poisoned() < POISONED && began.elapsed() < LONGEST_WEATHER) {
-        let batch = random.random_range(1..20);
+    let goes_on = |poisoned| began.elapsed() < WEATHER || (poisoned < POISONED && began.elapsed() < LONGEST_WEATHER);
+    while !reading.is_finished() && goes_on(clients.proxy.poisoned()) {
+        let batch = random.random_range(1..10);
+        let began = Instant::now();
         while let (Err(error), _) = clients.append(&key, end..end + batch).await {
-            assert!(error.is_transient(), "{error:?}");
+            assert!(error.is_transient() && began.elapsed() < LONGEST_WEATHER, "{key}: {error:?}");
             sums.failed_appends += 1;
         }
         sums.appends += 1;
