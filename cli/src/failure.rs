@@ -118,6 +118,8 @@ const CREDENTIALS_ADVICE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KE
 const REGION_ADVICE: &str = "set the bucket's region with --region, KLSTORE_REGION or AWS_REGION";
 const CERTIFICATE_ADVICE: &str = "name that PEM file with --ca-bundle, KLSTORE_CA_BUNDLE or AWS_CA_BUNDLE";
 const UNAVAILABLE_ADVICE: &str = "try again; if it goes on, check --endpoint and the network";
+const FULL_ADVICE: &str =
+    "make room where the store keeps its objects, and run it again; what it has can be read meanwhile";
 const CORRUPT_ADVICE: &str = "keep the object as it is and report it; other lists are not affected";
 
 impl From<ReaderError> for Failure {
@@ -153,8 +155,7 @@ impl From<WriterError> for Failure {
             E::InvalidName(_) | E::InvalidInsertion(_) => failure(Kind::Usage),
             E::Configuration(_) | E::Credentials(_) | E::UnsafeStore { .. } => failure(Kind::Access),
             E::Store(cause) => Self::of_store(cause, error.to_string()),
-            E::Unavailable { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
-            E::MayHaveTrimmed { .. } => failure(Kind::Unavailable).advice(UNAVAILABLE_ADVICE),
+            E::Unavailable { .. } | E::MayHaveTrimmed { .. } => Self::unavailable(error.to_string()),
             E::Contended { .. } => failure(Kind::Unavailable),
             E::Corrupt(_) => failure(Kind::Corrupt).advice(CORRUPT_ADVICE),
             E::Format(
@@ -171,7 +172,7 @@ impl From<WriterError> for Failure {
 impl Failure {
     fn of_store(cause: &StoreError, message: String) -> Self {
         match cause {
-            StoreError::Unavailable { .. } => Self::new(Kind::Unavailable, message).advice(UNAVAILABLE_ADVICE),
+            StoreError::Unavailable { .. } => Self::unavailable(message),
             StoreError::BucketNotFound { bucket, endpoint } => Self::no_bucket(bucket, endpoint),
             StoreError::InvalidCredentials { .. } => Self::new(Kind::Access, message).advice(CREDENTIALS_ADVICE),
             StoreError::WrongRegion { .. } => Self::new(Kind::Access, message).advice(REGION_ADVICE),
@@ -181,6 +182,12 @@ impl Failure {
             }
             _ => Self::new(Kind::Failed, message),
         }
+    }
+
+    /// Of a store that is full the network is not to blame. `klstore s3` and MinIO say so by these codes.
+    fn unavailable(message: String) -> Self {
+        let full = ["InsufficientStorage", "XMinioStorageFull"].iter().any(|code| message.contains(code));
+        Self::new(Kind::Unavailable, message).advice(if full { FULL_ADVICE } else { UNAVAILABLE_ADVICE })
     }
 
     fn no_keyspace(keyspace: &str) -> Self {

@@ -22,12 +22,12 @@ pub enum Toxic {
     Latency(Duration),
     /// Reset (RST) after so many bytes, either way.
     Reset(u64),
-    /// Closed after so many bytes of answers, as a server does that has ended.
-    Cut(u64),
+    /// Closed after so many bytes in this direction, as a server does that ends, or whatever stands in between.
+    Cut(Direction, u64),
     /// Half open: after so many bytes nothing passes any more in this direction, and nobody is told.
     Silence(Direction, u64),
-    /// Slow loris: one byte at a time, with so long between them.
-    Trickle(Direction, Duration),
+    /// Slow loris: so many bytes at a time, with so long between them.
+    Trickle(Direction, usize, Duration),
 }
 
 /// One way through the proxy.
@@ -50,6 +50,8 @@ struct State {
     choose: Mutex<Box<dyn FnMut() -> Toxic + Send>>,
     connections: Mutex<Vec<AbortHandle>>,
     poisoned: AtomicU64,
+    /// Bytes, either way, after which a connection is closed.
+    longest: AtomicU64,
 }
 
 impl ToxicProxy {
@@ -63,6 +65,7 @@ impl ToxicProxy {
             choose: Mutex::new(Box::new(|| Toxic::None)),
             connections: Mutex::default(),
             poisoned: AtomicU64::new(0),
+            longest: AtomicU64::new(u64::MAX),
         });
         let serving = state.clone();
         let serve = move |client| {
@@ -85,6 +88,12 @@ impl ToxicProxy {
     pub fn set(&self, choose: impl FnMut() -> Toxic + Send + 'static) {
         *lock(&self.state.choose) = Box::new(choose);
         self.close_all();
+    }
+
+    /// From now on closes each connection after so many bytes, either way, at the latest: else one that lets everything
+    /// through would be kept, and no other one tried.
+    pub fn close_after(&self, bytes: u64) {
+        self.state.longest.store(bytes, Ordering::Relaxed);
     }
 
     /// How many connections had something wrong with them.
@@ -123,22 +132,30 @@ async fn connection(mut client: TcpStream, state: Arc<State>) -> io::Result<()> 
     }
     let (from_client, to_client) = client.split();
     let (from_store, to_store) = store.split();
-    let passed = AtomicU64::new(0);
+    let life = Life { toxic, passed: AtomicU64::new(0), longest: state.longest.load(Ordering::Relaxed) };
     // Whichever side ends, both do: HTTP's clients close no half.
     tokio::select! {
-        ended = pump(from_client, to_store, toxic, Direction::Requests, &passed) => ended,
-        ended = pump(from_store, to_client, toxic, Direction::Answers, &passed) => ended,
+        ended = pump(from_client, to_store, Direction::Requests, &life) => ended,
+        ended = pump(from_store, to_client, Direction::Answers, &life) => ended,
     }
 }
 
-/// Takes bytes one way until it is over, or for ever where nobody is to know that it is. `passed` is of both ways.
+/// What both ways of a connection share.
+struct Life {
+    toxic: Toxic,
+    /// Bytes of both.
+    passed: AtomicU64,
+    longest: u64,
+}
+
+/// Takes bytes one way until it is over, or for ever where nobody is to know that it is.
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    toxic: Toxic,
     direction: Direction,
-    passed: &AtomicU64,
+    life: &Life,
 ) -> io::Result<()> {
+    let toxic = life.toxic;
     let mut buffer = vec![0; 16 << 10];
     let mut own = 0;
     loop {
@@ -147,30 +164,31 @@ async fn pump(
         if length == 0 {
             return Ok(());
         }
+        let before = life.passed.fetch_add(length as u64, Ordering::Relaxed);
+        let end = life.longest.saturating_sub(before);
         let limit = match toxic {
-            Toxic::Reset(after) => Some(after.saturating_sub(passed.fetch_add(length as u64, Ordering::Relaxed))),
-            Toxic::Cut(after) if direction == Direction::Answers => Some(after.saturating_sub(own)),
-            Toxic::Silence(of, after) if direction == of => Some(after.saturating_sub(own)),
-            _ => None,
+            Toxic::Reset(after) => after.saturating_sub(before),
+            Toxic::Cut(of, after) | Toxic::Silence(of, after) if direction == of => after.saturating_sub(own),
+            _ => u64::MAX,
         };
         own += length as u64;
-        let passing = limit.map_or(length, |limit| length.min(usize::try_from(limit).unwrap_or(length)));
+        let passing = length.min(usize::try_from(limit.min(end)).unwrap_or(length));
         match toxic {
-            Toxic::Trickle(of, pause) if direction == of => {
-                for byte in piece {
-                    to.write_all(std::slice::from_ref(byte)).await?;
+            Toxic::Trickle(of, bytes, pause) if direction == of => {
+                for few in piece[..passing].chunks(bytes) {
+                    to.write_all(few).await?;
                     tokio::time::sleep(pause).await;
                 }
             }
             Toxic::Latency(delay) => {
                 tokio::time::sleep(delay).await;
-                to.write_all(piece).await?;
+                to.write_all(&piece[..passing]).await?;
             }
             _ => to.write_all(&piece[..passing]).await?,
         }
         if passing < length {
             match toxic {
-                Toxic::Silence(..) => std::future::pending().await,
+                Toxic::Silence(..) if limit <= end => std::future::pending().await,
                 _ => return Ok(()),
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use klstore_format::FormatError;
 use klstore_format::plan::{Compaction, Garbage, Plan, collect};
 
-use crate::driver::Driver;
+use crate::driver::{DriveError, Driver};
 use crate::error::WriterError;
 use crate::sync::{JoinHandle, Semaphore, spawn, watch};
 
@@ -95,7 +95,9 @@ impl Background {
         spawn(async move {
             let _work = work;
             let _permit = permits.acquire().await.ok();
-            run_collection(&driver, &list, garbage).await;
+            let objects = objects_of(&garbage);
+            let ended = driver.run(collect(garbage), driver.policy.background_deadline).await;
+            collected(&driver, &list, objects, ended);
         });
     }
 
@@ -139,10 +141,20 @@ pub(crate) async fn run_compaction(
     outcome
 }
 
-/// Collects, and counts how it went. Rule 9: what is lost here is found by a sweep.
+/// Collects while a caller waits: given up once the store has answered nothing for the caller's deadline.
 pub(crate) async fn run_collection(driver: &Driver, list: &str, garbage: Garbage) {
-    let objects = garbage.stubs().len() + garbage.deletes().len();
-    match driver.run(collect(garbage), driver.policy.background_deadline).await {
+    let objects = objects_of(&garbage);
+    let ended = driver.run_long(collect(garbage), driver.policy.deadline).await;
+    collected(driver, list, objects, ended);
+}
+
+fn objects_of(garbage: &Garbage) -> usize {
+    garbage.stubs().len() + garbage.deletes().len()
+}
+
+/// Counts how a collection ended. Rule 9: what is lost here is found by a sweep.
+fn collected(driver: &Driver, list: &str, objects: usize, ended: Result<(), DriveError>) {
+    match ended {
         Ok(()) => driver.counters.collected.add(objects as u64),
         Err(given_up) => {
             driver.counters.failed_collections.add(1);

@@ -19,6 +19,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 const KILLS: u64 = 20;
+/// Then another list is begun: what a kill costs is not to grow with all that there were before.
+const KILLS_OF_A_LIST: u64 = 50;
 /// Lines of one run: up to four full batches, and the rest of one.
 const MAX_LINES: u64 = 4_500;
 /// Lines that are sent although the list has them already, as whoever restarts without asking does.
@@ -34,23 +36,19 @@ fn no_kill_loses_or_doubles_a_line() {
         input: tempfile::NamedTempFile::new().unwrap(),
         server,
         random: StdRng::seed_from_u64(seed),
+        key: String::new(),
         sent: 0,
         longest: Duration::from_millis(300),
     };
     let kills = number("KLSTORE_TEST_KILLS").unwrap_or(KILLS);
     let mut tally = Tally::default();
-    let mut end = 0;
+    let (began, mut lists, mut lines) = (Instant::now(), 0, 0);
     while tally.kills() < kills {
-        end = killer.round(end, &mut tally);
+        (killer.key, killer.sent) = (format!("k{lists}"), 0);
+        lines += killer.one_list(kills.min(tally.kills() + KILLS_OF_A_LIST), &mut tally);
+        lists += 1;
+        println!("{tally:?}, {lists} lists, {lines} lines, {:.0} s", began.elapsed().as_secs_f64());
     }
-    println!("{tally:?}, {end} lines");
-    assert!(end > 0);
-    // One more, which nobody kills: whatever the last one left, the list goes on.
-    killer.write_input(end..end + 1);
-    killer.append().wait_with_output().map(Ran::from).unwrap().succeeds();
-    has(&killer.server.endpoint, 0..end + 1);
-    assert_eq!(next_nonce(&killer.server.endpoint), end + 1);
-    killer.server.klstore(&["verify", "ks", "k"]).succeeds();
     // Twenty kills may by chance all come early or late; more may not.
     if kills >= 200 {
         assert!(tally.before_any > 0 && tally.in_the_middle > 0 && tally.after_all > 0, "{tally:?}");
@@ -80,13 +78,31 @@ struct Killer {
     server: OtherServer,
     input: tempfile::NamedTempFile,
     random: StdRng,
-    /// Lines that were ever given to a run.
+    /// The list's.
+    key: String,
+    /// Its lines that were ever given to a run.
     sent: u64,
     /// How long a run took lately that was not killed.
     longest: Duration,
 }
 
 impl Killer {
+    /// One list, until there were so many kills in all; its lines.
+    fn one_list(&mut self, kills: u64, tally: &mut Tally) -> u64 {
+        let mut end = 0;
+        while tally.kills() < kills {
+            end = self.round(end, tally);
+        }
+        assert!(end > 0);
+        // One more, which nobody kills: whatever the last one left, the list goes on.
+        self.write_input(end..end + 1);
+        self.append().wait_with_output().map(Ran::from).unwrap().succeeds();
+        has(&self.server.endpoint, &self.key, 0..end + 1);
+        assert_eq!(next_nonce(&self.server.endpoint, &self.key), end + 1);
+        self.server.klstore(&["verify", "ks", &self.key]).succeeds();
+        end + 1
+    }
+
     /// One run from where the list says to go on, killed at a random moment unless it ends before; where the list goes
     /// on afterwards.
     fn round(&mut self, end: u64, tally: &mut Tally) -> u64 {
@@ -102,7 +118,7 @@ impl Killer {
         // SIGKILL; of one that has ended it is refused.
         let _ = child.kill();
         let ran: Ran = child.wait_with_output().unwrap().into();
-        let after = next_nonce(&self.server.endpoint);
+        let after = next_nonce(&self.server.endpoint, &self.key);
         // A run that was killed may have sent what takes effect only now.
         self.sent = self.sent.max(end + lines);
         assert!((end..=self.sent).contains(&after), "the list went from {end} to {after}, and {} were sent", self.sent);
@@ -121,13 +137,14 @@ impl Killer {
             None => tally.in_the_middle += 1,
         }
         // What is new, and what was acknowledged just before it.
-        has(&self.server.endpoint, end.saturating_sub(10)..after);
+        has(&self.server.endpoint, &self.key, end.saturating_sub(10)..after);
         after
     }
 
     fn append(&self) -> Child {
         let input = self.input.path().to_str().unwrap();
-        let mut command = self.server.command(&["append", "ks", "k", "--format", "ndjson", "--input", input, "--json"]);
+        let arguments = ["append", "ks", &self.key, "--format", "ndjson", "--input", input, "--json"];
+        let mut command = self.server.command(&arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -168,12 +185,12 @@ fn no_kill_of_the_server_loses_or_doubles_a_line() {
     for kill in 0..SERVER_KILLS {
         thread::sleep(Duration::from_millis(random.random_range(50..700)));
         // What a reader has seen is acknowledged, too.
-        seen = next_nonce(&served.endpoint).max(seen);
+        seen = next_nonce(&served.endpoint, "k").max(seen);
         thread::sleep(Duration::from_millis(random.random_range(0..30)));
         served.child.kill().unwrap();
         served.child.wait().unwrap();
         served = Served::start_at(folder.path(), &address);
-        let there = next_nonce(&served.endpoint);
+        let there = next_nonce(&served.endpoint, "k");
         assert!(there >= seen, "kill {kill}: a reader saw {seen} lines, and {there} are there");
     }
     stop.send(()).unwrap();
@@ -182,13 +199,13 @@ fn no_kill_of_the_server_loses_or_doubles_a_line() {
     assert_eq!(ran.succeeds().json()["appended"], lines);
     println!("{SERVER_KILLS} kills, {lines} lines, {seen} seen before the last kill");
     assert!(seen > 0);
-    has(&served.endpoint, 0..lines);
-    assert_eq!(next_nonce(&served.endpoint), lines);
+    has(&served.endpoint, "k", 0..lines);
+    assert_eq!(next_nonce(&served.endpoint, "k"), lines);
     served.klstore(&["verify", "ks", "k"]).succeeds();
 }
 
-fn next_nonce(endpoint: &str) -> u64 {
-    let ran: Ran = command(endpoint, &["stat", "ks", "k", "--json"]).output().unwrap().into();
+fn next_nonce(endpoint: &str, key: &str) -> u64 {
+    let ran: Ran = command(endpoint, &["stat", "ks", key, "--json"]).output().unwrap().into();
     // Nothing was appended yet.
     if ran.code == Some(3) {
         return 0;
@@ -200,12 +217,12 @@ fn next_nonce(endpoint: &str) -> u64 {
 
 /// A reader that knows nothing finds each of these lines once, in order.
 #[track_caller]
-fn has(endpoint: &str, lines: Range<u64>) {
+fn has(endpoint: &str, key: &str, lines: Range<u64>) {
     if lines.is_empty() {
         return;
     }
     let (start, limit) = (lines.start.to_string(), (lines.end - lines.start).to_string());
-    let read = ["read", "ks", "k", "--start-offset", &start, "--limit", &limit, "--output", "text"];
+    let read = ["read", "ks", key, "--start-offset", &start, "--limit", &limit, "--output", "text"];
     let ran: Ran = command(endpoint, &read).output().unwrap().into();
     let text = ran.succeeds().text();
     let mut there = text.lines();

@@ -455,6 +455,21 @@ async fn what_a_lost_collection_leaves_a_sweep_frees() {
     bench.check_nonces("key", 0..50);
 }
 
+#[tokio::test]
+async fn a_collection_that_a_caller_waits_for_ends_by_the_callers_deadline() {
+    let bench = bench(|builder| builder).await;
+    for nonce in 0..50 {
+        bench.append("key", numbered(nonce..nonce + 1)).await.unwrap();
+    }
+    bench.store.fail(usize::MAX, Fault::LoseRequest, |request| matches!(request, Request::Delete { .. }));
+    let before = bench.clock.elapsed();
+    assert!(bench.writer.compact("ks", "key").await.unwrap());
+    let took = bench.clock.elapsed() - before;
+    assert!(took <= 2 * RetryPolicy::default().deadline, "{took:?}");
+    assert_eq!(bench.writer.statistics().failed_collection_count, 1);
+    bench.check_nonces("key", 0..50);
+}
+
 /// Leaves what a sweep frees.
 async fn with_garbage() -> Bench {
     let bench = bench(|builder| builder).await;
