@@ -46,7 +46,8 @@ fn keys_that_begin_with_dots_are_listed_page_by_page_without_a_prefix_that_is_a_
                 }
             }
             found.sort();
-            let expected: Vec<&str> = KEYS.into_iter().filter(|key| key.starts_with(prefix)).collect();
+            let mut expected: Vec<&str> = KEYS.into_iter().filter(|key| key.starts_with(prefix)).collect();
+            expected.sort_unstable();
             assert_eq!(found, expected, "{prefix:?}, {max} a page");
             for request in &store.requests {
                 let Request::List { prefix, start_after, .. } = request else { continue };
