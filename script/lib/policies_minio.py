@@ -6,6 +6,7 @@ Started by script/policies, which brings the binaries: policies_minio.py MINIO K
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,25 +23,31 @@ ROOT_KEY, ROOT_SECRET = "AKROOT", "a-secret-of-the-root"
 POLICIES = Path(__file__).resolve().parents[2] / "docs" / "policies"
 # What lies beside the prefix, and nobody is to reach.
 OUTSIDE = "other/private.txt"
+LIST = "team/flights/lists/N14228/"
+VISITOR = "anonymous"
 COMMIT_DENIED, DENIED = 5, "AccessDenied"
 
 
 class Roles:
     def __init__(self, minio, klstore):
         self.klstore_path = klstore
-        self.failed = 0
+        self.judged, self.failed = 0, 0
+        # The roles whose policy MinIO takes with all its conditions.
+        self.as_they_are = set()
         self.folder = tempfile.TemporaryDirectory()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = "127.0.0.1:%d" % free.getsockname()[1]
+        self.admin = MinioAdmin(endpoint=self.address, credentials=StaticProvider(ROOT_KEY, ROOT_SECRET), secure=False)
+        self.root = self.client(ROOT_KEY, ROOT_SECRET)
         environment = {
             **os.environ, "MINIO_ROOT_USER": ROOT_KEY, "MINIO_ROOT_PASSWORD": ROOT_SECRET,
             "MINIO_UPDATE": "off", "MINIO_BROWSER": "off",
         }
         command = [minio, "server", "--quiet", "--address", self.address, self.folder.name]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.admin = MinioAdmin(self.address, StaticProvider(ROOT_KEY, ROOT_SECRET), secure=False)
-        self.root = self.client(ROOT_KEY, ROOT_SECRET)
+
+    def wait_until_up(self):
         for _ in range(150):
             try:
                 self.root.make_bucket(BUCKET)
@@ -56,7 +63,12 @@ class Roles:
         self.process.wait()
         self.folder.cleanup()
 
-    def client(self, key, secret):
+    def objects(self, prefix):
+        """What lies below a prefix: ETag and size by name."""
+        listed = self.root.list_objects(BUCKET, prefix=prefix, recursive=True)
+        return {one.object_name: (one.etag, one.size) for one in listed}
+
+    def client(self, key=None, secret=None):
         return Minio(self.address, key, secret, secure=False, region="us-east-1")
 
     def add(self, role):
@@ -64,6 +76,7 @@ class Roles:
         policy = json.loads((POLICIES / f"{role}.json").read_text())
         try:
             self.admin.policy_add(role, policy=policy)
+            self.as_they_are.add(role)
         except MinioAdminException as error:
             for statement in policy["Statement"]:
                 if "Null" in statement.get("Condition", {}):
@@ -100,12 +113,13 @@ class Roles:
     def raw_refused(self, role, what, request):
         """A request of the S3 API itself, as someone sends it who does not use klstore."""
         try:
-            request(self.client(role, f"secret-of-{role}"))
+            request(self.client() if role == VISITOR else self.client(role, f"secret-of-{role}"))
             self.judge(role, what, False, "is refused", "it worked")
         except S3Error as error:
             self.judge(role, what, error.code == DENIED, "is refused", str(error))
 
-    def judge(self, role, what, good, expected, said):
+    def judge(self, role, what, good, expected, said=""):
+        self.judged += 1
         print(f"{'ok  ' if good else 'FAIL'} {role:30} {expected:11} {what}")
         if not good:
             self.failed += 1
@@ -113,7 +127,8 @@ class Roles:
 
 
 def reason(error):
-    return str(error).splitlines()[0][:200]
+    message = re.search('"Message":"([^"]*)"', str(error))
+    return message.group(1) if message else str(error).splitlines()[0][:200]
 
 
 def put(name):
@@ -138,20 +153,28 @@ def lines(first, count):
 
 def small_appends(roles, role, key, first, count):
     """So many commits, enough for a compaction and its collection."""
+    failed = ""
     for number in range(first, first + count):
         ran = roles.klstore(role, ["append", "flights", key, "--format", "ndjson"], lines(number, 1))
-        if ran.returncode != 0:
-            return ran
-    return ran
+        failed = failed if ran.returncode == 0 else ran.stderr
+    roles.judge(role, f"{count} appends of one row to {key}", not failed, "work", failed)
+
+
+def freed(roles, role, before):
+    """Of the commits that a compaction has taken in, some are emptied or gone."""
+    now = roles.objects(LIST)
+    freed = [name for name, (_, size) in before.items() if size and now.get(name, ("", 0))[1] == 0]
+    roles.judge(role, "objects are emptied or deleted", freed, "works", f"all are there of {before}")
 
 
 def main():
     roles = Roles(*sys.argv[1:3])
     try:
+        roles.wait_until_up()
         run(roles)
     finally:
         roles.stop()
-    print(f"{roles.failed} failed")
+    print(f"{roles.judged - roles.failed} passed, {roles.failed} failed")
     sys.exit(roles.failed > 0)
 
 
@@ -161,7 +184,7 @@ def run(roles):
     roles.may(ROOT_KEY, ["keyspace", "create", "flights"])
     roles.may(ROOT_KEY, ["append", "flights", "N99", "--format", "ndjson"], lines(0, 50))
     roles.may(ROOT_KEY, ["append", "flights", "N14228", "--format", "ndjson"], lines(0, 50))
-    log = "team/flights/lists/N14228/log/"
+    log = LIST + "log/"
     commit = next(iter(root.list_objects(BUCKET, prefix=log))).object_name
 
     def stays_inside(role):
@@ -190,37 +213,53 @@ def run(roles):
     roles.may_not(one, ["key", "ls", "flights"])
     roles.may_not(one, ["keyspace", "ls"])
     roles.may_not(one, ["append", "flights", "N14228"], "x\n")
+    roles.raw_refused(one, "LIST of the keys", ls("team/flights/lists/"))
+    roles.raw_refused(one, "GET of another list's commit", get(commit.replace("N14228", "N99")))
     stays_inside(one)
 
     writer = roles.add("writer")
     roles.may(writer, ["keyspace", "create", "telemetry"])
     small_appends(roles, writer, "N14228", 50, 20)
+    before = roles.objects(LIST)
     roles.may(writer, ["compact", "flights", "N14228"])
     roles.may(writer, ["append", "flights", "N14228", "--format", "ndjson"], lines(70, 10))
     roles.may(writer, ["gc", "flights"])
+    freed(roles, writer, before)
     roles.may(writer, ["verify", "flights"])
     roles.raw_refused(writer, "DELETE of keyspace.json", delete("team/flights/keyspace.json"))
     stays_inside(writer)
 
     careful = roles.add("writer-that-destroys-nothing")
+    before = roles.objects("team/")
     small_appends(roles, careful, "N14228", 80, 20)
     roles.may(careful, ["compact", "flights", "N14228"])
     roles.may(careful, ["append", "flights", "N14228", "--format", "ndjson"], lines(100, 10))
     roles.may(careful, ["page", "flights", "N14228", "--order", "backwards"], says="row 109")
     roles.raw_refused(careful, "DELETE of a commit", delete(commit))
+    roles.raw_refused(careful, "DELETE of a segment", delete(LIST + "seg/x"))
     roles.raw_refused(careful, "DELETE of keyspace.json", delete("team/flights/keyspace.json"))
     stays_inside(careful)
+    now = roles.objects("team/")
+    roles.judge(careful, "to delete anything", before.keys() <= now.keys(), "is refused", str(before.keys() - now.keys()))
+    if careful in roles.as_they_are:
+        changed = before.items() - now.items()
+        roles.judge(careful, "to change anything", not changed, "is refused", str(changed))
 
     collector = roles.add("collector")
     roles.may(collector, ["gc", "flights", "--dry-run"])
+    before = roles.objects(LIST)
     roles.may(collector, ["gc", "flights"])
-    roles.raw_refused(collector, "PUT of a segment", put("team/flights/lists/N14228/seg/x"))
+    freed(roles, collector, before)
+    roles.raw_refused(collector, "PUT of a segment", put(LIST + "seg/x"))
+    roles.raw_refused(collector, "PUT of an index page", put(LIST + "idx/x"))
     roles.raw_refused(collector, "DELETE of keyspace.json", delete("team/flights/keyspace.json"))
     stays_inside(collector)
 
     root.set_bucket_policy(BUCKET, (POLICIES / "public-read.json").read_text())
     roles.may(ROOT_KEY, ["--anonymous", "page", "flights", "N14228", "--order", "backwards"], says="row 109")
     roles.may_not(ROOT_KEY, ["--anonymous", "append", "flights", "N14228"], "x\n")
+    roles.raw_refused(VISITOR, "DELETE of a commit", delete(commit))
+    stays_inside(VISITOR)
     roles.may(ROOT_KEY, ["verify", "flights"])
     ran = roles.klstore(ROOT_KEY, ["read", "flights", "N14228", "--output", "text"])
     whole = [f"row {number}" for number in range(110)]

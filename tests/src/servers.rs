@@ -152,8 +152,8 @@ async fn create_bucket(store: &Store, process: &mut Child) -> Result<(), Failure
         }
         match client.create_bucket().bucket(&store.bucket).send().await {
             Ok(_) => return Ok(()),
-            // A definite answer will not get better.
-            Err(error) if error.as_service_error().is_some_and(|error| error.meta().code().is_some()) => {
+            // A definite answer will not get better; 503 is one that has not started yet (MinIO on a busy machine).
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().is_client_error()) => {
                 return Err(format!("no bucket could be created: {error:?}").into());
             }
             Err(_) => tokio::time::sleep(START_PAUSE).await,

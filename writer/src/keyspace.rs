@@ -99,8 +99,13 @@ impl Keyspaces {
         if !run(driver, keyspace, plan).await?? {
             return Err(WriterError::KeyspaceAlreadyExists { keyspace: keyspace.to_owned() });
         }
-        let probe = || self.probe(driver, keyspace, object, body);
-        self.probed.get_or_try_init(probe).await?;
+        let probe = || self.probe(driver, keyspace, object.clone(), body);
+        let probed = self.probed.get_or_try_init(probe).await;
+        if let Err(WriterError::UnsafeStore { .. }) = probed {
+            // So that the next call is told of the store, not that the keyspace exists. Where deleting is not allowed it stays.
+            drop(run(driver, keyspace, Plan::new(|port| async move { withdraw(&port, object).await })).await);
+        }
+        probed?;
         Ok(CreatedKeyspace { keyspace: keyspace.to_owned(), created_timestamp: now })
     }
 }
@@ -120,6 +125,17 @@ async fn read(port: &Port, object: &str) -> Option<Bytes> {
     match port.send_one(get).await {
         Answer::Got(object) => Some(object.body),
         _ => None,
+    }
+}
+
+/// Deletes a `keyspace.json` that was just created where nothing else of its keyspace lies: on a store so bad that a GET did
+/// not find what was there, lists must not lose theirs.
+async fn withdraw(port: &Port, object: String) {
+    let Some((folder, _)) = object.rsplit_once('/') else { return };
+    let list = Request::List { prefix: format!("{folder}/"), start_after: None, max_keys: 2, delimiter: false };
+    let Answer::Listed(listing) = port.send_one(list).await else { return };
+    if listing.objects.iter().all(|listed| listed.name == object) && !listing.truncated {
+        port.send_one(Request::Delete { names: vec![object] }).await;
     }
 }
 

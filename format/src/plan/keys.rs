@@ -124,18 +124,27 @@ async fn list_folders(port: &Port, folder: &str, from: String, start_after: Opti
     let max_keys = max.clamp(1, MAX_LISTED);
     // After everything in the folder: what is in there begins with a letter.
     let mut marker = start_after.map(|name| format!("{folder}{}/~", escape(name)));
+    let mut prefix = from.clone();
+    // Stores that keep paths refuse such a prefix, and such a marker (MinIO). No folder has that name itself: what is
+    // wanted follows whatever has a `-`, the byte before it, in place of the last dot.
+    if let Some(before) = from.strip_suffix('.').filter(|before| before.ends_with('/') || before.ends_with("/.")) {
+        folder.clone_into(&mut prefix);
+        marker = marker.max(Some(format!("{before}-~~")));
+    }
     let mut names = Vec::new();
     for _ in 0..MAX_FOREIGN_LISTS {
-        let request = Request::List { prefix: from.clone(), start_after: marker.clone(), max_keys, delimiter: true };
+        let request = Request::List { prefix: prefix.clone(), start_after: marker.clone(), max_keys, delimiter: true };
         let Answer::Listed(listing) = port.send_one(request).await else { break };
         for listed in &listing.common_prefixes {
             // Some servers list the folder that a marker points into once more.
-            if marker.as_deref().is_none_or(|marker| listed.as_str() > marker) {
+            if listed.starts_with(&from) && marker.as_deref().is_none_or(|marker| listed.as_str() > marker) {
                 names.extend(listed.strip_prefix(folder).and_then(|name| unescape(name.strip_suffix('/')?)));
             }
         }
-        if !listing.truncated || !names.is_empty() {
-            let more = listing.truncated || names.len() > max_keys as usize;
+        let behind = listing.common_prefixes.last().is_some_and(|last| *last > from && !last.starts_with(&from));
+        let truncated = listing.truncated && !behind;
+        if !truncated || !names.is_empty() {
+            let more = truncated || names.len() > max_keys as usize;
             names.truncate(max_keys as usize);
             return Folders { continuation: names.last().cloned().filter(|_| more), names };
         }

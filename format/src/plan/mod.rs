@@ -15,6 +15,8 @@ pub mod follow;
 mod follow_tests;
 mod index_draft;
 pub mod keys;
+#[cfg(test)]
+mod keys_tests;
 mod ledger;
 mod live;
 mod load;

@@ -2,7 +2,7 @@
 //! `KLSTORE_TEST_CASE=racing` runs only the cases whose name contains it.
 
 use klstore_s3_server::{Credential, Fault, Server, ServerBuilder};
-use klstore_tests::conformance::{Exception, Outcome, Store, run};
+use klstore_tests::conformance::{Outcome, Store, run};
 use klstore_tests::servers::{ACCESS_KEY, BUCKET, ExternalServer, Kind, SECRET_KEY};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,22 +18,18 @@ async fn our_server_on_a_folder() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versitygw() -> Outcome {
-    external(Kind::Versitygw, &[]).await
+    external(Kind::Versitygw).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moto() -> Outcome {
-    external(Kind::Moto, &[]).await
+    external(Kind::Moto).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minio takes minutes to build: script/test-long does"]
 async fn minio() -> Outcome {
-    let no_dots = Exception {
-        case: "odd_keys_are_listed_and_read",
-        reason: "it answers 400 to a LIST whose prefix ends with `/.` or `/..`",
-    };
-    external(Kind::Minio, &[no_dots]).await
+    external(Kind::Minio).await
 }
 
 /// The suite is worth its time only if a store that is not fit fails it.
@@ -42,7 +38,7 @@ async fn a_store_that_ignores_conditions_fails() -> Outcome {
     let credential = Credential::new(ACCESS_KEY, SECRET_KEY);
     let server = Server::builder().bucket(BUCKET).credential(credential).start().await?;
     server.faults().set(|_| Fault::IgnorePreconditions);
-    let failures = run("without conditions", &Store::new(server.endpoint()), &[]).await.unwrap_err().to_string();
+    let failures = run("without conditions", &Store::new(server.endpoint())).await.unwrap_err().to_string();
     for case in ["one_of_racing_conditional_puts_wins", "a_keyspace_is_created_once"] {
         assert!(failures.contains(case), "{case} passed");
     }
@@ -52,14 +48,14 @@ async fn a_store_that_ignores_conditions_fails() -> Outcome {
 
 async fn embedded(name: &str, builder: ServerBuilder) -> Outcome {
     let server = builder.bucket(BUCKET).credential(Credential::new(ACCESS_KEY, SECRET_KEY)).start().await?;
-    let outcome = run(name, &Store::new(server.endpoint()), &[]).await;
+    let outcome = run(name, &Store::new(server.endpoint())).await;
     server.shutdown().await;
     outcome
 }
 
-async fn external(kind: Kind, exceptions: &[Exception]) -> Outcome {
+async fn external(kind: Kind) -> Outcome {
     let Some(server) = ExternalServer::start(kind).await? else { return Ok(()) };
-    let outcome = run(&format!("{kind:?}"), &server.store, exceptions).await;
+    let outcome = run(&format!("{kind:?}"), &server.store).await;
     server.stop().await?;
     outcome
 }

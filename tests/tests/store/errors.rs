@@ -373,6 +373,7 @@ async fn stores_that_ignore_conditions() -> Outcome {
     assert_eq!(server.store().keys(BUCKET, "")?, before, "nothing was written");
     let created = writer_of(config(&server)).await.create_keyspace("trains").await;
     refused!(created, WriterError::UnsafeStore { .. }, ["If-None-Match", "412", "use a store"]);
+    assert_eq!(server.store().keys(BUCKET, "")?, before, "nothing is left");
     nothing_lost(&server).await;
     Ok(())
 }

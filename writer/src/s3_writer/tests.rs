@@ -148,13 +148,35 @@ async fn of_two_creators_in_one_millisecond_that_got_no_answer_one_has_created_t
 #[tokio::test]
 async fn a_store_that_ignores_the_condition_is_refused() {
     let store = Arc::new(MemoryStore::default());
+    let fit = another(&store, |builder| builder).await;
+    fit.create_keyspace("older").await.unwrap();
+    let before = store.names("");
     store.fail(usize::MAX, Fault::IgnoreCondition, |_| true);
-    let writer = another(&store, |builder| builder).await;
-    let created = writer.create_keyspace("ks").await;
+    for _ in 0..2 {
+        let writer = another(&store, |builder| builder).await;
+        let created = writer.create_keyspace("ks").await;
+        assert!(matches!(created, Err(WriterError::UnsafeStore { .. })), "{created:?}");
+        let appended = writer.append_list("older", "key", numbered(0..1)).await;
+        assert!(matches!(appended, Err(WriterError::UnsafeStore { .. })), "{appended:?}");
+        assert_eq!(store.names(""), before, "nothing is left of what was refused");
+    }
+}
+
+/// A store that ignores conditions may have hidden it from the GET, too.
+#[tokio::test]
+async fn a_keyspace_with_lists_is_not_withdrawn() {
+    let store = Arc::new(MemoryStore::default());
+    let fit = another(&store, |builder| builder).await;
+    fit.create_keyspace("ks").await.unwrap();
+    drop(append(&fit, "key", numbered(0..1)).await.unwrap());
+    let before = store.names("");
+    store.run(Plan::new(|port| async move {
+        port.send_one(Request::Delete { names: vec!["ks/keyspace.json".to_owned()] }).await;
+    }));
+    store.fail(usize::MAX, Fault::IgnoreCondition, |_| true);
+    let created = another(&store, |builder| builder).await.create_keyspace("ks").await;
     assert!(matches!(created, Err(WriterError::UnsafeStore { .. })), "{created:?}");
-    let appended = append(&writer, "key", numbered(0..1)).await;
-    assert!(matches!(appended, Err(WriterError::UnsafeStore { .. })), "{appended:?}");
-    assert!(store.names("ks/lists/").is_empty());
+    assert_eq!(store.names(""), before);
 }
 
 #[tokio::test]
