@@ -249,7 +249,7 @@ async fn every_toxic_ends_within_the_deadline_and_leaves_nothing_behind() {
 
 /// How long the weather lasts, and what of it there has to be for each list: on a busy machine that takes longer.
 const WEATHER: Duration = Duration::from_secs(8);
-const POISONED: u64 = 25;
+const POISONED: u64 = 15;
 const LONGEST_WEATHER: Duration = Duration::from_secs(60);
 /// Of a connection that nothing else ends: several times a commit with its carry, which is to get through.
 const LONGEST_BYTES: u64 = 200_000;
