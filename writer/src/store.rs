@@ -151,7 +151,8 @@ pub struct RetryPolicy {
     pub base_delay: Duration,
     /// The longest wait.
     pub max_delay: Duration,
-    /// After so long each step that a caller waits for gives up: a load, one commit, a compaction in its way.
+    /// After so long each step that a caller waits for gives up: a load, one commit, a compaction in its way; the collection
+    /// after a publication, once nothing was answered for so long.
     pub deadline: Duration,
     /// After so long a compaction or collection in the background gives up.
     pub background_deadline: Duration,
