@@ -156,8 +156,11 @@ impl Columns {
     pub(super) fn fill<'a>(&mut self, items: &'a [Item], plain_bytes: usize) -> (&'a [Item], &'a [Item]) {
         self.clear();
         for item in items {
-            let full = self.plain_length() + plain_size(item) > plain_bytes;
-            if self.count > 0 && (full || self.count == MAX_BLOCK_ITEMS as usize) {
+            let full = self.plain_length() + plain_size(item) > plain_bytes || self.count == MAX_BLOCK_ITEMS as usize;
+            // Nonces only grow within a block. Those of a forged commit may not from one block to the next, and what
+            // could be read is not to become unreadable when it is written again.
+            let follows = item.nonce.is_none_or(|nonce| self.last_nonce.is_none_or(|last| nonce > last));
+            if self.count > 0 && (full || !follows) {
                 break;
             }
             self.push(item);

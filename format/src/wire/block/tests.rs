@@ -111,6 +111,18 @@ fn another_owner_is_refused() {
 }
 
 #[test]
+fn a_nonce_that_does_not_follow_begins_another_block() {
+    let nonces = [Some(7), None, Some(8), Some(8), Some(3), None, Some(u128::MAX - 1)];
+    let items: Vec<_> = (0..).zip(nonces).map(|(offset, nonce)| Item { nonce, ..item(offset, "a") }).collect();
+    let mut out = Vec::new();
+    let entries = encode_blocks(OWNER, &start(), &items, &BlockOptions::default(), 0, &mut out);
+    assert_eq!(entries.iter().map(|entry| entry.count).collect::<Vec<_>>(), [3, 1, 3]);
+    let mut read = Vec::new();
+    decode_blocks(&out.into(), 0, &entries, OWNER, &mut read).unwrap();
+    assert_eq!(read, items);
+}
+
+#[test]
 fn the_largest_value_has_a_block_of_its_own() {
     let items = [item(0, "before"), item(1, vec![1; crate::limits::MAX_VALUE_BYTES]), item(2, "after")];
     for codec in [Codec::None, Codec::Zstd] {
