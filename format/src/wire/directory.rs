@@ -52,10 +52,8 @@ pub(super) fn read_directory(
             let items = reader.varint()?;
             let running = state.running_max_timestamp.wrapping_add(reader.varint()? as i64);
             let next_nonce = state.next_nonce.checked_add(reader.wide_varint()?).ok_or(TILING)?;
-            if running < state.running_max_timestamp
-                || running > run.running_max_timestamp
-                || next_nonce > run.next_nonce
-            {
+            let possible = state.running_max_timestamp.max(run.min_timestamp)..=run.running_max_timestamp;
+            if !possible.contains(&running) || next_nonce > run.next_nonce {
                 return Err(TILING);
             }
             (state.running_max_timestamp, state.next_nonce) = (running, next_nonce);

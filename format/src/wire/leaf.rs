@@ -89,6 +89,10 @@ mod tests {
                 for pair in read.entries.windows(2) {
                     prop_assert_eq!(pair[0].run.end(), pair[1].run.first);
                 }
+                // Once it is full, the open leaf of a head page is written as one.
+                if let Ok(again) = read.encode() {
+                    prop_assert_eq!(LeafPage::decode(&again, &read.list, read.id).as_ref(), Ok(&read));
+                }
                 for entry in read.entries {
                     let items: u64 = entry.blocks.iter().map(|block| u64::from(block.count)).sum();
                     prop_assert_eq!(items, entry.run.count);

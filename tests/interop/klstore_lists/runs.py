@@ -91,8 +91,11 @@ def read_directory(cursor: Cursor, before: State, run: Run, at: int = 0) -> list
             )
         else:
             count, end = run.end.offset - state.offset, run.end
-        grows = end.running_maximum >= state.running_maximum and end.next_nonce >= state.next_nonce
-        if not 1 <= count <= limits.BLOCK_ITEMS or end.offset > run.end.offset or not grows:
+        possible = (
+            max(state.running_maximum, run.lowest) <= end.running_maximum <= run.end.running_maximum
+            and state.next_nonce <= end.next_nonce <= run.end.next_nonce
+        )
+        if not 1 <= count <= limits.BLOCK_ITEMS or end.offset > run.end.offset or not possible:
             raise Corrupt(f"a block of {count} items, which ends in {end} after {state}")
         blocks.append(Block(at, length, state.offset, count, end))
         at, state = at + length, end
