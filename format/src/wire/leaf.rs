@@ -91,7 +91,7 @@ mod tests {
                 }
                 // Once it is full, the open leaf of a head page is written as one.
                 if let Ok(again) = read.encode() {
-                    prop_assert_eq!(LeafPage::decode(&again, &read.list, read.id).as_ref(), Ok(&read));
+                    prop_assert_eq!(LeafPage::decode(&again, &read.list, read.id).unwrap(), read.clone());
                 }
                 for entry in read.entries {
                     let items: u64 = entry.blocks.iter().map(|block| u64::from(block.count)).sum();
