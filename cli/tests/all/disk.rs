@@ -98,14 +98,17 @@ fn a_full_disk_loses_nothing_and_says_what_to_do() {
     served.klstore(&["keyspace", "create", "ks"]).succeeds();
 
     let mut acknowledged = 0;
-    let failed = loop {
-        match append_or_full(&served, acknowledged..acknowledged + LINES) {
-            Ok(()) => acknowledged += LINES,
-            Err(full) => break full,
+    loop {
+        let (done, full) = append_until_full(&served, acknowledged..acknowledged + LINES);
+        acknowledged += done;
+        if full {
+            break;
         }
         assert!(acknowledged < 100 * LINES, "the disk does not get full");
-    };
-    println!("full after {acknowledged} lines: {}", failed.err);
+    }
+    println!("full after {acknowledged} lines");
+    // What a smaller append would find room in.
+    fill(&disk.path("filler"));
     assert!(acknowledged >= 5 * LINES, "only {acknowledged} lines before the disk was full");
 
     // Reading goes on, also by a server that was killed and starts on the full disk.
@@ -114,7 +117,7 @@ fn a_full_disk_loses_nothing_and_says_what_to_do() {
     served.child.wait().unwrap();
     served = disk.serve();
     has(&served, acknowledged);
-    assert!(append_or_full(&served, acknowledged..acknowledged + LINES).is_err());
+    assert_eq!(append_until_full(&served, acknowledged..acknowledged + LINES), (0, true));
     // A compaction needs room, too, and what it has tried takes nothing away.
     served.klstore(&["compact", "ks", "k", "--deadline", SOON]).fails(6, &FULL);
     has(&served, acknowledged);
@@ -128,23 +131,38 @@ fn a_full_disk_loses_nothing_and_says_what_to_do() {
     served.klstore(&["verify", "ks", "k"]).succeeds();
 }
 
-/// Appends; the error is that the disk is full, told in time. A machine so busy that the deadline passes first is no
-/// such error: then it tries again.
-fn append_or_full(served: &Served, lines: Range<u64>) -> Result<(), Ran> {
+/// Appends; how many lines are in the list then, and whether the disk was full, which has to be told in time. A machine
+/// so busy that the deadline passes first is no such error: then it tries again.
+fn append_until_full(served: &Served, lines: Range<u64>) -> (u64, bool) {
     for _ in 0..5 {
         let began = Instant::now();
         let ran = append(served, lines.clone(), SOON);
         assert!(began.elapsed() < LONGEST_APPEND, "it took {:?}", began.elapsed());
         match ran.code {
-            Some(0) => return Ok(()),
+            Some(0) => return (lines.end - lines.start, false),
             _ if ran.err.contains("InsufficientStorage") => {
-                let resume = "done before: {\"appended\":0,";
-                return Err(ran.fails(6, &FULL).fails(6, &[resume, "everything before line 1 was appended"]));
+                let done = number_after(&ran.err, "\"appended\":") + number_after(&ran.err, "\"duplicates\":");
+                println!(
+                    "{}",
+                    ran.fails(6, &FULL).fails(6, &[&format!("everything before line {} was", done + 1)]).err
+                );
+                return (done, true);
             }
             _ => println!("{}", ran.fails(6, &["no answer within 2000 ms"]).err),
         }
     }
     panic!("the store does not answer");
+}
+
+fn number_after(text: &str, name: &str) -> u64 {
+    let (_, number) = text.split_once(name).unwrap_or_else(|| panic!("`{name}` is not in: {text}"));
+    number.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+/// Until nothing more can be written.
+fn fill(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    while file.write_all(&[1; 4_096]).is_ok() {}
 }
 
 fn append(served: &Served, lines: Range<u64>, deadline: &str) -> Ran {
