@@ -130,7 +130,10 @@ needs_prometheus() {
 # The command that writes JavaScript for a WebAssembly module: of the very version that the module was compiled with.
 wasm_bindgen_version() { sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' "$root/Cargo.lock"; }
 wasm_bindgen() { printf '%s/wasm-bindgen-%s/bin/wasm-bindgen' "$setup_dir" "$(wasm_bindgen_version)"; }
-needs_wasm_bindgen() { needs_cargo_command "$(wasm_bindgen)" wasm-bindgen-cli "$(wasm_bindgen_version)"; }
+# Without TLS, which only another one of its commands has a use for.
+needs_wasm_bindgen() {
+    needs_cargo_command "$(wasm_bindgen)" wasm-bindgen-cli "$(wasm_bindgen_version)" --no-default-features
+}
 
 cargo_fuzz() { printf '%s/cargo-fuzz-%s/bin/cargo-fuzz' "$setup_dir" "$CARGO_FUZZ_VERSION"; }
 needs_cargo_fuzz() { needs_cargo_command "$(cargo_fuzz)" cargo-fuzz "$CARGO_FUZZ_VERSION"; }
@@ -219,7 +222,7 @@ needs_go_command() {
     mv "$partial" "$(dirname "$1")"
 }
 
-# needs_cargo_command PATH/bin/COMMAND CRATE VERSION
+# needs_cargo_command PATH/bin/COMMAND CRATE VERSION [OPTION...]
 needs_cargo_command() {
     alone
     [ -x "$1" ] && return
@@ -228,15 +231,16 @@ needs_cargo_command() {
     # Into a folder beside it first, so that an interrupted build leaves nothing that looks whole.
     rm -rf "$folder.partial"
     # Its own lock file names the newest of everything, which a mirror of crates.io may not have yet.
-    cargo_install "$folder.partial" "$2" "$3" --locked || cargo_install "$folder.partial" "$2" "$3" ||
+    cargo_install "$folder.partial" "${@:2}" --locked || cargo_install "$folder.partial" "${@:2}" ||
         fail "cargo install $2 $3 failed"
     rm -rf "$folder" "$folder.partial/target"
     mv "$folder.partial" "$folder"
 }
 
-# Not optimised: such a command runs for seconds, and takes minutes to optimise.
+# cargo_install FOLDER CRATE VERSION [OPTION...]. Not optimised: such a command runs for seconds, and takes minutes to
+# optimise.
 cargo_install() {
-    CARGO_TARGET_DIR=$1/target cargo install --quiet --debug --root "$1" --version "$3" "$2" ${4:+"$4"}
+    CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$1/target cargo install --quiet --debug --root "$1" --version "$3" "$2" "${@:4}"
 }
 
 # python_environment NAME LOCK: the folder of a virtual environment.
