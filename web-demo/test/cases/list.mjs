@@ -30,7 +30,7 @@ export const cases = {
     assert.ok(rows.length >= 12, `${rows.length} rows`);
     checkSequence(rows, 'backwards');
     checkKitchen(rows);
-    assert.equal(await textOf(page, 'item-count'), '5,000');
+    await until(() => textOf(page, 'item-count'), (text) => text === '5,000');
     await t.pictures('list', page);
   },
 
@@ -117,7 +117,8 @@ export const cases = {
     const page = await t.visit(linkOf(url, [KEYSPACE, 'live']));
     await shows(page, 'list-view');
     await loadedRows(page);
-    const before = Number((await textOf(page, 'item-count')).replaceAll(',', ''));
+    const count = await until(() => textOf(page, 'item-count'), (text) => /\d/.test(text));
+    const before = Number(count.replaceAll(',', ''));
     await at(page, 'follow').click();
     await s3.append(KEYSPACE, 'live', kitchenItems(before, before + 3));
     await loadedRows(page, ([first]) => first.offset === before + 2);
