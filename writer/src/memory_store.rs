@@ -6,7 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use klstore_format::names::{ListName, Prefix};
+use klstore_format::plan::read::{PageRequest, read_page};
 use klstore_format::plan::{Answer, Listed, Listing, Object, Plan, PutKind, Request, Step};
+use klstore_format::{Item, ItemFilter, IterationOrder};
 
 use crate::store::{ObjectStore, StoreError};
 
@@ -83,6 +86,25 @@ impl MemoryStore {
                 }
             }
         }
+    }
+
+    /// All items of a list of keyspace `ks`.
+    pub(crate) fn items(&self, key: &str) -> Vec<Item> {
+        let request = PageRequest {
+            list: ListName::new(&Prefix::default(), "ks", key).unwrap(),
+            order: IterationOrder::Forwards,
+            max_size: 1_000_000,
+            filter: ItemFilter::default(),
+            continuation: None,
+        };
+        let page = self.run(read_page(request)).unwrap();
+        assert_eq!(page.continuation, None, "the test's lists fit into one page");
+        page.items
+    }
+
+    /// Their values, as text.
+    pub(crate) fn values(&self, key: &str) -> Vec<String> {
+        self.items(key).iter().map(|item| String::from_utf8(item.value.to_vec()).unwrap()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -89,6 +89,28 @@ pub(crate) async fn append_some(writer: &Writer, caller: &str, keys: &[&'static 
 }
 
 impl Bench {
+    /// What callers of these names have appended, by [`append_some`].
+    pub(crate) fn appended_by<const N: usize>(
+        &self,
+        names: [&'static str; N],
+        keys: &'static [&'static str],
+        count: usize,
+    ) -> Vec<Taken> {
+        let callers = names.map(|name| {
+            let writer = self.writer.clone();
+            caller(async move { append_some(&writer, name, keys, count).await })
+        });
+        callers.into_iter().flat_map(joined).collect()
+    }
+
+    /// Flushes; then [`Bench::check`].
+    pub(crate) fn flush_and_check(&self, taken: Vec<Taken>) {
+        block_on(async {
+            self.writer.flush_all().await.unwrap();
+            self.check(taken).await;
+        });
+    }
+
     /// Everything that was taken in is in its list once, where its receipt says, in the order of its caller, and nothing
     /// else is; nothing is in memory, and the statistics say so.
     pub(crate) async fn check(&self, taken: Vec<Taken>) {

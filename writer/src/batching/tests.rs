@@ -6,10 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use klstore_format::names::{ListName, Prefix};
-use klstore_format::plan::read::{PageRequest, read_page};
+use klstore_format::S3StoreConfig;
 use klstore_format::plan::{PutKind, Request};
-use klstore_format::{ItemFilter, IterationOrder, S3StoreConfig};
 
 use super::*;
 use crate::memory_store::{Fault, MemoryStore};
@@ -48,15 +46,7 @@ impl Bench {
     }
 
     pub(super) fn values(&self, key: &str) -> Vec<String> {
-        let request = PageRequest {
-            list: ListName::new(&Prefix::default(), "ks", key).unwrap(),
-            order: IterationOrder::Forwards,
-            max_size: 1_000_000,
-            filter: ItemFilter::default(),
-            continuation: None,
-        };
-        let page = self.store.run(read_page(request)).unwrap();
-        page.items.iter().map(|item| String::from_utf8(item.value.to_vec()).unwrap()).collect()
+        self.store.values(key)
     }
 }
 
@@ -233,14 +223,7 @@ async fn an_item_has_the_time_at_which_it_was_appended() {
     drop(bench.append("key", &["x"]).await);
     bench.clock.sleep(Duration::from_secs(100)).await;
     bench.writer.flush_all().await.unwrap();
-    let request = PageRequest {
-        list: ListName::new(&Prefix::default(), "ks", "key").unwrap(),
-        order: IterationOrder::Forwards,
-        max_size: 1,
-        filter: ItemFilter::default(),
-        continuation: None,
-    };
-    assert_eq!(bench.store.run(read_page(request)).unwrap().items[0].timestamp, 500);
+    assert_eq!(bench.store.items("key")[0].timestamp, 500);
 }
 
 #[tokio::test]

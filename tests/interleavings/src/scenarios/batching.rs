@@ -11,43 +11,19 @@ use crate::inner::GATED;
 /// Three callers, two keys, and room for two appends: whoever waits is woken.
 pub fn callers_share_a_small_budget() {
     let bench = bench(|_| {});
-    let callers = ["x", "y", "z"].map(|name| {
-        let writer = bench.writer.clone();
-        caller(async move { append_some(&writer, name, &["a", "b"], 2).await })
-    });
-    let taken = callers.into_iter().flat_map(joined).collect();
-    block_on(async {
-        bench.writer.flush_all().await.unwrap();
-        bench.check(taken).await;
-    });
+    bench.flush_and_check(bench.appended_by(["x", "y", "z"], &["a", "b"], 2));
 }
 
 /// Two callers and room for one append: what the first one gives back may come between the other's look and its waiting.
 pub fn room_comes_while_a_caller_begins_to_wait() {
     let bench = bench(|config| config.max_buffered_bytes = APPEND_BYTES);
-    let callers = ["x", "y"].map(|name| {
-        let writer = bench.writer.clone();
-        caller(async move { append_some(&writer, name, &["a"], 1).await })
-    });
-    let taken = callers.into_iter().flat_map(joined).collect();
-    block_on(async {
-        bench.writer.flush_all().await.unwrap();
-        bench.check(taken).await;
-    });
+    bench.flush_and_check(bench.appended_by(["x", "y"], &["a"], 1));
 }
 
 /// Nothing is due but because others wait for memory.
 pub fn batches_are_sent_because_memory_is_short() {
     let bench = bench(|config| config.batch_flush_item_count_threshold = u64::MAX);
-    let callers = ["x", "y"].map(|name| {
-        let writer = bench.writer.clone();
-        caller(async move { append_some(&writer, name, &["a", "b"], 3).await })
-    });
-    let taken = callers.into_iter().flat_map(joined).collect();
-    block_on(async {
-        bench.writer.flush_all().await.unwrap();
-        bench.check(taken).await;
-    });
+    bench.flush_and_check(bench.appended_by(["x", "y"], &["a", "b"], 3));
 }
 
 /// A flush ends once what came before it is durable, whoever else appends and flushes.
@@ -121,10 +97,7 @@ pub fn whoever_gives_up_holds_up_nobody() {
     // While the first append still hangs.
     let small = joined(patient);
     bench.lists.open_gate();
-    block_on(async {
-        bench.writer.flush_all().await.unwrap();
-        bench.check(vec![slow, small]).await;
-    });
+    bench.flush_and_check(vec![slow, small]);
 }
 
 /// Callers who give up somewhere: what was taken in is appended, what was not is not, and no memory is lost.
@@ -144,21 +117,14 @@ pub fn callers_give_up_anywhere() {
         })
     });
     let taken = callers.into_iter().flat_map(joined).collect();
-    block_on(async {
-        bench.writer.flush_all().await.unwrap();
-        bench.check(taken).await;
-    });
+    bench.flush_and_check(taken);
 }
 
 /// Appends that fail, wait and are made again, while callers wait for memory beside and behind them.
 pub fn failing_appends_are_made_again() {
     time::begin(true);
     let bench = bench_around(Lists::new(3), |_| {});
-    let callers = ["x", "y", "z"].map(|name| {
-        let writer = bench.writer.clone();
-        caller(async move { append_some(&writer, name, &["a", "b"], 2).await })
-    });
-    let taken: Vec<Taken> = callers.into_iter().flat_map(joined).collect();
+    let taken = bench.appended_by(["x", "y", "z"], &["a", "b"], 2);
     block_on(async {
         // A flush ends with the attempt that it waited for.
         while bench.writer.flush_all().await.is_err() {}

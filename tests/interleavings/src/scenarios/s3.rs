@@ -1,9 +1,7 @@
 //! The writer that appends at once, over a store in memory: sessions, keyspaces, and commits in doubt.
 
-use klstore_format::names::{ListName, Prefix};
-use klstore_format::plan::read::{PageRequest, read_page};
+use klstore_format::S3StoreConfig;
 use klstore_format::plan::{PutKind, Request};
-use klstore_format::{ItemFilter, IterationOrder, S3StoreConfig};
 
 use super::*;
 use crate::memory_store::{Fault, MemoryStore};
@@ -27,18 +25,6 @@ fn bench(deadline: Duration) -> (Arc<MemoryStore>, S3StoreWriter) {
         writer
     });
     (store, writer)
-}
-
-fn values(store: &MemoryStore, key: &str) -> Vec<String> {
-    let request = PageRequest {
-        list: ListName::new(&Prefix::default(), "ks", key).unwrap(),
-        order: IterationOrder::Forwards,
-        max_size: 1_000_000,
-        filter: ItemFilter::default(),
-        continuation: None,
-    };
-    let items = store.run(read_page(request)).unwrap().items;
-    items.iter().map(|item| String::from_utf8(item.value.to_vec()).unwrap()).collect()
 }
 
 /// Keys come and go in the cache, and are forgotten, while they are appended to: no session is opened beside another
@@ -68,7 +54,7 @@ pub fn sessions_are_dropped_while_keys_are_used() {
     callers.into_iter().for_each(joined);
     joined(others);
     for (number, key) in ["a", "b"].into_iter().enumerate() {
-        let mut values = values(&store, key);
+        let mut values = store.values(key);
         values.sort();
         assert_eq!(values, [format!("x {number}"), format!("y {number}")]);
     }
@@ -103,7 +89,7 @@ pub fn commits_in_doubt_are_taken_up_again() {
         assert_eq!((told.first_offset, told.appended_count), (Some(0), 1));
     }
     for key in ["a", "b", "c"] {
-        assert_eq!(values(&store, key), [format!("{key} 0")]);
+        assert_eq!(store.values(key), [format!("{key} 0")]);
     }
     assert_eq!(writer.statistics().appended_count, 3);
 }
