@@ -120,7 +120,6 @@ set_up_test_servers() {
     check step "set-up: versitygw $VERSITYGW_VERSION from the Go proxy" needs_versitygw
     check step "set-up: moto from PyPI" needs_moto
     check step "set-up: Apache Kafka from Maven Central" needs_kafka
-    check step "set-up: a Python that reads lists" needs_interop
 }
 
 # Where the tests find them.
