@@ -38,8 +38,18 @@ const LOCKS: usize = 64;
 pub(super) struct Folder {
     path: PathBuf,
     directory: File,
-    /// Locked as long as this lives.
-    _marker: File,
+    _marker: LockedMarker,
+}
+
+/// Locked as long as this lives.
+struct LockedMarker(File);
+
+impl Drop for LockedMarker {
+    fn drop(&mut self) {
+        // Closing would do, but for a process that another thread is starting at this moment: until it runs its program it
+        // has what we have open, and the lock with it.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 pub(super) struct BucketFolder {
@@ -80,7 +90,7 @@ impl Folder {
             return Err(StoreError::NotAStore { path });
         }
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut marker = rustix::fs::openat(&directory, MARKER, flags, Mode::RUSR | Mode::WUSR)
+        let marker = rustix::fs::openat(&directory, MARKER, flags, Mode::RUSR | Mode::WUSR)
             .map(File::from)
             .map_err(|errno| failed("open", &marker_path)(errno.into()))?;
         match rustix::fs::flock(&marker, FlockOperation::NonBlockingLockExclusive) {
@@ -88,15 +98,16 @@ impl Folder {
             Err(Errno::WOULDBLOCK) => return Err(StoreError::InUse { path }),
             Err(errno) => return Err(failed("lock", &marker_path)(errno.into())),
         }
+        let marker = LockedMarker(marker);
         let mut text = Vec::new();
-        (&mut marker)
+        (&marker.0)
             .take(MARKER_TEXT.len() as u64 + 1)
             .read_to_end(&mut text)
             .map_err(failed("read", &marker_path))?;
         if text.is_empty() {
-            marker
+            (&marker.0)
                 .write_all(MARKER_TEXT)
-                .and_then(|()| marker.sync_all())
+                .and_then(|()| marker.0.sync_all())
                 .and_then(|()| directory.sync_all())
                 .map_err(failed("write", &marker_path))?;
         } else if text != MARKER_TEXT {
@@ -361,4 +372,21 @@ fn names(directory: &File) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_goes_with_the_folder_even_where_a_process_being_started_still_has_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let opened = Folder::open(path.clone()).unwrap();
+        let inherited = opened._marker.0.try_clone().unwrap();
+        assert!(matches!(Folder::open(path.clone()), Err(StoreError::InUse { .. })));
+        drop(opened);
+        assert!(Folder::open(path).is_ok());
+        drop(inherited);
+    }
 }
