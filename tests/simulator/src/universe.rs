@@ -442,6 +442,8 @@ impl State {
                 if there {
                     self.tally.crashes += 1;
                     self.kill(process, incarnation);
+                    // Perhaps nobody waits for its end just now; without this the thread would park for ever.
+                    self.sound_alarm();
                 }
                 there
             }

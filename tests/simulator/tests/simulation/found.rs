@@ -2,6 +2,7 @@
 
 use klstore_format::plan::read::read_page;
 use klstore_format::plan::{Answer, Cache, Request, SessionOptions, Step};
+use klstore_simulator::run::run;
 use klstore_simulator::world::{World, request};
 
 /// A reader kept damaged bytes of the newest commit in its cache: until the next append the list was corrupt to it.
@@ -39,4 +40,12 @@ fn check_damage_at(place: fn(usize) -> usize) {
     };
     assert_eq!(page.items.len(), 2);
     assert_eq!(caches, [Cache::Etag, Cache::Reload]);
+}
+
+/// The simulation itself stood still for ever where a process crashed while its owner waited for something else.
+#[test]
+fn a_run_goes_on_after_a_crash_that_nobody_waits_for() {
+    let (told, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || told.send(run(31_602, false).violation));
+    assert_eq!(ended.recv_timeout(std::time::Duration::from_secs(60)), Ok(None));
 }
