@@ -70,3 +70,16 @@ pub const MAX_CARRY_BYTES: usize = 1 << 20;
 pub const MAX_IN_FLIGHT: usize = 6;
 /// How often a plan starts over from Load because the list moved under it.
 pub const MAX_RESTARTS: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::block::{MAX_FRAME_BYTES, MAX_ITEM_OVERHEAD};
+
+    /// What follows from the limits and docs/FORMAT.md, 4.
+    #[test]
+    fn the_largest_frame_and_what_an_item_takes_beside_its_value() {
+        assert_eq!(MAX_FRAME_BYTES, 16_777_216 + 1_024 + 37);
+        // A timestamp, a nonce behind its presence, a length, each in its longest form.
+        assert_eq!(MAX_ITEM_OVERHEAD, 35);
+    }
+}

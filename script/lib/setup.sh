@@ -13,6 +13,7 @@ readonly VERSITYGW_VERSION=v1.8.0
 readonly MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 readonly CARGO_FUZZ_VERSION=0.13.2
 readonly CARGO_DENY_VERSION=0.20.2
+readonly CARGO_MUTANTS_VERSION=27.1.0
 # The workspace's rust-version, as cargo would ask for it.
 RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 readonly RUST_VERSION
@@ -139,6 +140,8 @@ cargo_fuzz() { printf '%s/cargo-fuzz-%s/bin/cargo-fuzz' "$setup_dir" "$CARGO_FUZ
 needs_cargo_fuzz() { needs_cargo_command "$(cargo_fuzz)" cargo-fuzz "$CARGO_FUZZ_VERSION"; }
 cargo_deny() { printf '%s/cargo-deny-%s/bin/cargo-deny' "$setup_dir" "$CARGO_DENY_VERSION"; }
 needs_cargo_deny() { needs_cargo_command "$(cargo_deny)" cargo-deny "$CARGO_DENY_VERSION"; }
+cargo_mutants() { printf '%s/cargo-mutants-%s/bin/cargo-mutants' "$setup_dir" "$CARGO_MUTANTS_VERSION"; }
+needs_cargo_mutants() { needs_cargo_command "$(cargo_mutants)" cargo-mutants "$CARGO_MUTANTS_VERSION"; }
 
 needs_npm() {
     command -v npm >/dev/null ||
