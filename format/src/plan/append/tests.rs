@@ -2,7 +2,7 @@ use super::*;
 use crate::plan::SessionOptions;
 use crate::plan::read::test_list::list_name;
 use crate::plan::retention::Retention;
-use crate::plan::session::test_writer::{NOW, Writer, values};
+use crate::plan::session::test_writer::{NOW, Writer, first_in_table, values};
 use crate::plan::test_store::{Counts, TestStore};
 use crate::wire::compression::Codec;
 use crate::wire::identity::SessionId;
@@ -202,24 +202,8 @@ fn with_a_full_table_an_append_awaits_the_compaction_and_sends_nothing() {
 /// A list whose newest commit has this number and next offset.
 fn list_that_ends_at(seq: u64, next_offset: u64) -> TestStore {
     let list = list_name();
-    let run = Run::empty(next_offset, 0, 0);
-    let header = CommitHeader {
-        list: list.hash(),
-        commit: CommitIdentity { seq, session: SessionId(1), put_id: 0, handover: true, complete: false },
-        run,
-        carry_first: next_offset,
-        covered: seq,
-        index: None,
-        start: next_offset,
-        totals: Totals::EMPTY,
-        before: run,
-        table: Vec::new(),
-        sources: Arc::default(),
-        own_blocks: Vec::new(),
-        carried_blocks: Vec::new(),
-        sections: Vec::new(),
-        header_length: 0,
-    };
+    let commit = CommitIdentity { seq, session: SessionId(1), put_id: 0, handover: true, complete: false };
+    let header = first_in_table(commit, Run::empty(next_offset, 0, 0));
     let commit = encode_commit(header, &[], &[], &BlockOptions::default()).unwrap();
     let mut store = TestStore::default();
     store.objects.insert(list.commit(seq), commit.body);

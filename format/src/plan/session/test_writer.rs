@@ -10,9 +10,10 @@ use crate::item::Insertion;
 use crate::plan::read::test_list::list_name;
 use crate::plan::test_store::TestStore;
 use crate::plan::{AppendOutcome, Appended, Compaction, Garbage, Plan, Prepared, TrimOutcome, TrimTo, verify};
-use crate::wire::commit::CommitHeader;
+use crate::wire::commit::{CommitHeader, Totals};
 use crate::wire::head::HeadPage;
-use crate::wire::identity::SessionId;
+use crate::wire::identity::{CommitIdentity, SessionId};
+use crate::wire::run::Run;
 
 /// The time of every append.
 pub(in crate::plan) const NOW: i64 = 1_357_000_000_000;
@@ -28,6 +29,29 @@ pub(in crate::plan) struct Writer {
 /// So many insertions of so many bytes each, which compress well.
 pub(in crate::plan) fn values(count: usize, bytes: usize) -> Vec<Insertion> {
     vec![Insertion::new(Bytes::from(vec![b'v'; bytes])); count]
+}
+
+/// The header of a commit whose table is empty, in a list that begins with it.
+pub(in crate::plan) fn first_in_table(commit: CommitIdentity, run: Run) -> CommitHeader {
+    let mut totals = Totals::EMPTY;
+    totals.add(&run);
+    CommitHeader {
+        list: list_name().hash(),
+        commit,
+        run,
+        carry_first: run.first,
+        covered: commit.seq,
+        index: None,
+        start: run.first,
+        totals,
+        before: Run::empty(run.first, run.running_max_timestamp, run.next_nonce),
+        table: Vec::new(),
+        sources: Arc::default(),
+        own_blocks: Vec::new(),
+        carried_blocks: Vec::new(),
+        sections: Vec::new(),
+        header_length: 0,
+    }
 }
 
 impl Writer {
