@@ -135,6 +135,8 @@ fn part(snapshot: &Snapshot, blocks: &[crate::wire::block::BlockEntry]) -> Optio
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "runs of offsets are ranges")]
+
     use std::ops::Range;
 
     use super::*;

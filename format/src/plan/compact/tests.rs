@@ -100,7 +100,8 @@ fn trailing_partial_segments_are_merged_once_that_makes_a_complete_one() {
     let commits = [4, 5, 6].map(|seq| list_name().commit(seq));
     let mut deleted: Vec<String> = [merged.as_slice(), &commits, &[page(&second)]].concat();
     let mut deletes = garbage.deletes().to_vec();
-    (deletes.sort(), deleted.sort());
+    deletes.sort();
+    deleted.sort();
     assert_eq!(deletes, deleted);
     writer.check_list();
 
