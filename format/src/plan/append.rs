@@ -400,3 +400,6 @@ fn number(insertions: &[&Insertion], first: u64, now: i64) -> Vec<Item> {
     });
     items.collect()
 }
+
+#[cfg(test)]
+mod tests;

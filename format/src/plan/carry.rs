@@ -132,3 +132,80 @@ fn part(snapshot: &Snapshot, blocks: &[crate::wire::block::BlockEntry]) -> Optio
     let end = usize::try_from(last.position).ok()?.checked_add(last.length as usize)?;
     (end <= snapshot.body.len() && start <= end).then(|| snapshot.body.slice(start..end))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "runs of offsets are ranges")]
+
+    use std::ops::Range;
+
+    use super::*;
+
+    /// Items of 512 plain bytes: eight of them are worth a block.
+    fn items(offsets: Range<u64>) -> impl Iterator<Item = Item> {
+        offsets.map(|offset| Item { offset, timestamp: 0, nonce: None, value: vec![b'v'; 477].into() })
+    }
+
+    /// Which items the blocks have that a commit repeats after these items, where 24 are kept.
+    fn blocks_after(carry: &mut Carry, appended: Range<u64>) -> Vec<Range<u64>> {
+        let first = appended.end;
+        carry.extend(items(appended), 0, 24 * 512);
+        let blocks = carry.blocks_before(first, 0, &BlockOptions::default());
+        blocks.iter().map(|block| block.first()..block.end()).collect()
+    }
+
+    #[test]
+    fn what_is_worth_a_block_is_compressed_once_and_the_rest_with_each_commit() {
+        let mut carry = Carry::default();
+        assert_eq!(blocks_after(&mut carry, 0..3), [0..3]);
+        assert_eq!(blocks_after(&mut carry, 3..7), [0..7]);
+        assert_eq!(blocks_after(&mut carry, 7..8), [0..8]);
+        assert_eq!(blocks_after(&mut carry, 8..9), [0..8, 8..9]);
+        assert_eq!(blocks_after(&mut carry, 9..15), [0..8, 8..15]);
+        assert_eq!(blocks_after(&mut carry, 15..16), [0..8, 8..16]);
+        assert_eq!(blocks_after(&mut carry, 16..24), [0..8, 8..16, 16..24]);
+        // A block whose first item has been forgotten is gone; its other items are compressed with each commit.
+        assert_eq!(blocks_after(&mut carry, 24..25), [1..8, 8..16, 16..24, 24..25]);
+        assert_eq!(blocks_after(&mut carry, 25..31), [7..8, 8..16, 16..24, 24..31]);
+        assert_eq!(blocks_after(&mut carry, 31..32), [8..16, 16..24, 24..32]);
+        assert_eq!(blocks_after(&mut carry, 32..34), [10..16, 16..24, 24..32, 32..34]);
+        assert_eq!(blocks_after(&mut carry, 34..40), [16..24, 24..32, 32..40]);
+        // With the last of its blocks everything that is left is compressed anew.
+        assert_eq!(blocks_after(&mut carry, 40..64), [40..56, 56..64]);
+    }
+
+    #[test]
+    fn blocks_have_eight_kilobytes_at_most() {
+        let cut = |plain_bytes| {
+            let mut carry = Carry::default();
+            carry.extend(items(0..20), 0, usize::MAX);
+            let blocks = carry.blocks_before(20, 0, &BlockOptions { plain_bytes, ..BlockOptions::default() });
+            blocks.iter().map(|block| block.end() - block.first()).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(64 << 10), [16, 4]);
+        assert_eq!(cut(4 << 10), [8, 8, 4]);
+    }
+
+    #[test]
+    fn a_carry_ends_where_the_commit_begins_and_begins_at_the_start() {
+        let mut carry = Carry::default();
+        assert_eq!(blocks_after(&mut carry, 0..9), [0..9]);
+        let blocks = |carry: &Carry, first, start| carry.clone().blocks_before(first, start, &BlockOptions::default());
+        assert_eq!(blocks(&carry, 9, 0).first().map(CarriedBlock::first), Some(0));
+        assert_eq!(blocks(&carry, 9, 8).first().map(CarriedBlock::first), Some(8));
+        assert!(blocks(&carry, 9, 9).is_empty());
+        assert!(blocks(&carry, 10, 0).is_empty());
+        assert!(blocks(&carry, 8, 0).is_empty());
+    }
+
+    #[test]
+    fn its_memory_is_that_of_its_items_and_blocks() {
+        let mut carry = Carry::default();
+        assert_eq!(carry.memory_bytes(), 0);
+        carry.extend(items(0..9), 0, usize::MAX);
+        assert_eq!(carry.memory_bytes(), 9 * 512);
+        let blocks = carry.blocks_before(9, 0, &BlockOptions::default());
+        let stored: usize = blocks.iter().map(CarriedBlock::stored_bytes).sum();
+        assert_eq!(carry.memory_bytes(), 9 * 512 + stored);
+    }
+}

@@ -357,3 +357,6 @@ fn commit_header(list: &ListName, name: &str, body: &[u8], entry: &TableEntry) -
         _ => Err(Stop::GaveUp(name.to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -267,3 +267,6 @@ pub(super) fn is_live(entry: &TableEntry, start: u64) -> bool {
 fn too_large(object: &str, error: PageTooLarge) -> FormatError {
     FormatError::IndexFull { object: object.to_owned(), error }
 }
+
+#[cfg(test)]
+mod tests;

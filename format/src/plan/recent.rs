@@ -91,6 +91,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::plan::session::test_writer::first_in_table;
+    use crate::wire::identity::CommitIdentity;
+    use crate::wire::run::Run;
 
     struct Buffer(Arc<AtomicBool>);
 
@@ -130,5 +133,64 @@ mod tests {
         assert_eq!(last_within(items(0..4), 4 * size), items(0..4));
         assert_eq!(last_within(items(0..4), 3 * size - 1), items(2..4));
         assert_eq!(last_within(items(0..4), 0), []);
+    }
+
+    /// The header of a small commit of one session, with one item.
+    fn header(seq: u64) -> CommitHeader {
+        let session = SessionId(7);
+        let mut run = Run::empty(seq, 0, 0);
+        run.push(&item(seq, "12345".into()));
+        first_in_table(CommitIdentity { seq, session, put_id: 10 + seq, handover: false, complete: false }, run)
+    }
+
+    /// A memory of the commits 0, 1 and 2, of which `limit` bytes may be kept.
+    fn recent(limit: usize) -> Recent {
+        let mut recent = Recent::default();
+        (0..3).for_each(|seq| recent.insert(&header(seq), vec![item(seq, "12345".into())], limit));
+        recent
+    }
+
+    fn remembered(recent: &Recent) -> Vec<bool> {
+        let items = |seq| recent.items(SessionId(7), &header(seq).as_table_entry());
+        (0..3).map(|seq| items(seq).inspect(|items| assert_eq!(items[0].offset, seq)).is_some()).collect()
+    }
+
+    #[test]
+    fn small_commits_are_remembered_as_long_as_they_fit() {
+        let size = plain_size(&item(0, "12345".into()));
+        for (limit, count) in [(0, 0), (size - 1, 0), (size, 1), (3 * size - 1, 2), (3 * size, 3), (usize::MAX, 3)] {
+            let recent = recent(limit);
+            assert_eq!(remembered(&recent), [count > 0, count > 1, count > 2], "{limit}");
+            assert_eq!(recent.memory_bytes(), count * size);
+        }
+        let mut recent = Recent::default();
+        let mut complete = header(0);
+        complete.commit.complete = true;
+        recent.insert(&complete, vec![item(0, "12345".into())], usize::MAX);
+        assert_eq!((remembered(&recent), recent.memory_bytes()), (vec![false; 3], 0));
+    }
+
+    #[test]
+    fn what_the_index_covers_is_forgotten() {
+        let size = plain_size(&item(0, "12345".into()));
+        let mut recent = recent(3 * size);
+        recent.forget_below(2);
+        assert_eq!((remembered(&recent), recent.memory_bytes()), (vec![false, false, true], size));
+        // There is room again.
+        recent.insert(&header(0), vec![item(0, "12345".into())], 2 * size);
+        assert_eq!(remembered(&recent), [true, false, true]);
+    }
+
+    #[test]
+    fn only_the_items_of_the_very_commit_are_given() {
+        let recent = recent(usize::MAX);
+        let entry = header(1).as_table_entry();
+        let given = |session, entry: TableEntry| recent.items(session, &entry).is_some();
+        assert!(given(SessionId(7), entry));
+        assert!(!given(SessionId(8), entry));
+        let commit = |commit| TableEntry { commit, ..entry };
+        assert!(!given(SessionId(7), commit(CommitIdentity { session: SessionId(8), ..entry.commit })));
+        assert!(!given(SessionId(7), commit(CommitIdentity { put_id: 12, ..entry.commit })));
+        assert!(!given(SessionId(7), TableEntry { run: Run { count: 2, ..entry.run }, ..entry }));
     }
 }

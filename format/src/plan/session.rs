@@ -336,3 +336,8 @@ struct SmallCommits {
     items: u64,
     value_bytes: u64,
 }
+
+#[cfg(test)]
+pub(super) mod test_writer;
+#[cfg(test)]
+mod tests;
