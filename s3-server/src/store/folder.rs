@@ -100,10 +100,7 @@ impl Folder {
         }
         let marker = LockedMarker(marker);
         let mut text = Vec::new();
-        (&marker.0)
-            .take(MARKER_TEXT.len() as u64 + 1)
-            .read_to_end(&mut text)
-            .map_err(failed("read", &marker_path))?;
+        (&marker.0).take(MARKER_TEXT.len() as u64 + 1).read_to_end(&mut text).map_err(failed("read", &marker_path))?;
         if text.is_empty() {
             (&marker.0)
                 .write_all(MARKER_TEXT)
