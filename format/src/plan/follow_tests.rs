@@ -1,5 +1,6 @@
 //! Followers see every item once, in order, whatever happens to the list between their polls.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::follow::{FollowStart, Follower};
@@ -7,6 +8,9 @@ use super::read::test_list::{Layout, create_keyspace, items, layouts, list_name}
 use super::test_store::TestStore;
 use crate::error::FormatError;
 use crate::item::Item;
+use crate::wire::block::BlockOptions;
+use crate::wire::commit::{CommitHeader, encode_commit};
+use crate::wire::identity::SessionId;
 
 fn poll(store: &mut TestStore, follower: Follower) -> (Follower, Vec<Item>) {
     let (follower, items) = store.run(follower.poll());
@@ -58,15 +62,84 @@ proptest! {
 
 #[test]
 fn nothing_new_takes_one_get_and_every_sixteenth_time_a_list() {
-    let mut store = TestStore::default();
-    single_commits(3, 0).write(&mut store, &plain(3));
-    let (mut follower, items) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
-    assert_eq!((items.len(), follower.next_offset()), (0, Some(3)));
-    store.forget();
-    for _ in 0..32 {
-        follower = poll(&mut store, follower).0;
+    for commits in [0, 3] {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        single_commits(commits, 0).write(&mut store, &plain(commits as u64));
+        let (mut follower, items) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+        assert_eq!((items.len(), follower.next_offset()), (0, Some(commits as u64)));
+        store.forget();
+        for _ in 0..32 {
+            follower = poll(&mut store, follower).0;
+        }
+        assert_eq!((store.counts().gets, store.counts().lists, store.bytes), (30, 2, 0));
     }
-    assert_eq!((store.counts().gets, store.counts().lists, store.bytes), (30, 2, 0));
+}
+
+#[test]
+fn a_commit_of_up_to_1000_items_and_1_mib_is_seen_without_a_list_and_a_larger_one_in_pages() {
+    let newest = list_name().commit(1);
+    // How many items the first poll returns when a commit has been added, and the LISTs that it took.
+    let first_poll = |items: &[Item], own_length: Option<usize>| {
+        let mut store = TestStore::default();
+        single_commits(1, 0).write(&mut store, &items[..1]);
+        let (follower, _) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+        single_commits(2, 0).write(&mut store, items);
+        assert!(own_length.is_none_or(|length| store.objects[&newest].len() == length));
+        store.forget();
+        let (follower, mut seen) = poll(&mut store, follower);
+        let first = (seen.len(), store.counts().lists);
+        seen.extend(poll(&mut store, follower).1);
+        assert_eq!(seen, items[1..]);
+        first
+    };
+    assert_eq!(first_poll(&plain(1_001), None), (1_000, 0));
+    assert_eq!(first_poll(&plain(1_002), None), (1_000, 1));
+
+    // Bytes that cannot be compressed.
+    let random = |state: &mut u64| {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        Some((*state >> 56) as u8)
+    };
+    let bytes: Bytes = (0..1 << 20).scan(1, |state, _: u32| random(state)).collect();
+    let with_value =
+        |length| [plain(1), vec![Item { offset: 1, value: bytes.slice(..length), ..plain(1).remove(0) }]].concat();
+    let value_bytes = (1 << 20) - 1_000;
+    let mut store = TestStore::default();
+    single_commits(2, 0).write(&mut store, &with_value(value_bytes));
+    let around_value = store.objects[&newest].len() - value_bytes;
+    let large = |own_length| first_poll(&with_value(own_length - around_value), Some(own_length));
+    assert_eq!(large(1 << 20), (1, 0));
+    assert_eq!(large((1 << 20) + 1), (1, 1));
+}
+
+#[test]
+fn a_commit_of_another_session_under_the_next_name_is_not_believed() {
+    let mut store = TestStore::default();
+    let items = plain(8);
+    single_commits(4, 0).write(&mut store, &items[..4]);
+    let (follower, _) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+    // What another writer sent long ago lands where the commit that followed has been collected.
+    single_commits(5, 0).write(&mut store, &items[..5]);
+    let next = list_name().commit(4);
+    let mut header = CommitHeader::decode(&store.objects[&next], &list_name().hash()).unwrap();
+    header.commit.session = SessionId(9);
+    let late = [Item { value: Bytes::from_static(b"late"), ..items[4].clone() }];
+    let late = encode_commit(header, &late, &[], &BlockOptions::default()).unwrap().body;
+    store.objects.clear();
+    Layout { generation: 1, ..single_commits(8, 0) }.write(&mut store, &items);
+    store.objects.insert(next, late);
+    assert_eq!(poll(&mut store, follower).1, items[4..]);
+}
+
+#[test]
+fn a_list_that_was_written_anew_up_to_the_same_number_is_loaded_anew() {
+    let mut store = TestStore::default();
+    let items = plain(5);
+    single_commits(3, 0).write(&mut store, &items[..3]);
+    let (follower, _) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+    single_commits(3, 0).write(&mut store, &items);
+    assert_eq!(poll(&mut store, follower.reload()).1, items[3..]);
 }
 
 #[test]

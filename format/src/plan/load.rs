@@ -120,3 +120,111 @@ fn get_commit(name: String, size: u64, fetch: Fetch, cache: Cache) -> Request {
     };
     Request::Get { name, range: Some(ByteRange::new(0, end)), cache }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::CorruptObject;
+    use crate::plan::Plan;
+    use crate::plan::read::test_list::{Layout, list_name};
+    use crate::plan::test_store::TestStore;
+    use crate::wire::commit::CommitHeader;
+
+    type Loaded = Result<Option<Snapshot>, FormatError>;
+
+    /// A list of five commits without items.
+    fn store() -> TestStore {
+        let mut store = TestStore::default();
+        let layout = Layout {
+            indexed: Vec::new(),
+            leaf_entries: 0,
+            dropped: 0,
+            commits: vec![(0, 0); 5],
+            start: 0,
+            block_bytes: 100,
+            generation: 0,
+        };
+        layout.write(&mut store, &[]);
+        store
+    }
+
+    fn plan(fetch: Fetch) -> Plan<Loaded> {
+        Plan::new(move |port| async move { load(&port, &list_name(), fetch).await })
+    }
+
+    /// Loads where the GETs numbered `damaged`, counted from 0, are answered with another object's bytes.
+    fn load_damaged(damaged: std::ops::Range<usize>, body: &Bytes) -> (Loaded, Vec<Cache>) {
+        let mut caches = Vec::new();
+        let loaded = store().run_with(plan(Fetch::Header), |store, request| {
+            let answer = store.answer(request);
+            let (Request::Get { cache, .. }, Answer::Got(mut object)) = (request, answer.clone()) else {
+                return answer;
+            };
+            caches.push(*cache);
+            if damaged.contains(&(caches.len() - 1)) {
+                object.body = body.clone();
+            }
+            Answer::Got(object)
+        });
+        (loaded, caches)
+    }
+
+    fn seq(loaded: Loaded) -> u64 {
+        loaded.unwrap().unwrap().header.commit.seq
+    }
+
+    fn corrupt(name: String, reason: &'static str) -> FormatError {
+        CorruptObject { object: name, reason }.into()
+    }
+
+    #[test]
+    fn what_was_damaged_on_its_way_is_asked_for_once_more_past_all_caches() {
+        let newest = list_name().commit(4);
+        let other = store().objects[&list_name().commit(3)].clone();
+        assert!(CommitHeader::decode(&other, &list_name().hash()).is_ok());
+        for (body, reason) in [
+            (Bytes::from_static(b"<html>"), "it does not begin as an object of klstore does"),
+            (other, "its number is not that of its name"),
+        ] {
+            let (loaded, caches) = load_damaged(0..0, &body);
+            assert_eq!((seq(loaded), caches), (4, vec![Cache::Etag]));
+            let (loaded, caches) = load_damaged(0..1, &body);
+            assert_eq!((seq(loaded), caches), (4, vec![Cache::Etag, Cache::Reload]));
+            let (loaded, caches) = load_damaged(0..9, &body);
+            assert_eq!(loaded.unwrap_err(), corrupt(newest.clone(), reason));
+            assert_eq!(caches, [Cache::Etag, Cache::Reload]);
+        }
+    }
+
+    #[test]
+    fn a_commit_of_at_most_64_kib_is_fetched_whole_where_its_items_are_wanted() {
+        let name = list_name().commit(4);
+        let mut store = store();
+        let mut fetched = |size: usize, fetch| {
+            let mut body = store.objects[&name].to_vec();
+            body.resize(size, 0);
+            store.objects.insert(name.clone(), body.into());
+            store.run(plan(fetch)).unwrap().unwrap().body.len()
+        };
+        assert_eq!(fetched(64 << 10, Fetch::Small), 64 << 10);
+        assert_eq!(fetched((64 << 10) + 1, Fetch::Small), 16 << 10);
+        assert_eq!(fetched(64 << 10, Fetch::Header), 16 << 10);
+        assert_eq!(fetched(1_000, Fetch::Header), 1_000);
+    }
+
+    #[test]
+    fn a_file_of_the_stores_own_is_passed_over_and_a_foreign_one_is_an_error() {
+        let listed = |store: &mut TestStore, name: &str| {
+            let name = list_name().commits() + name;
+            store.objects.insert(name.clone(), Bytes::from_static(b"being written"));
+            let loaded = store.run(plan(Fetch::Header));
+            (loaded, name, store.counts().lists)
+        };
+        for temporary in [".part-1", "-1"] {
+            let (loaded, _, lists) = listed(&mut store(), temporary);
+            assert_eq!((seq(loaded), lists), (4, 2));
+        }
+        let (loaded, name, lists) = listed(&mut TestStore::default(), "readme");
+        assert_eq!((loaded.unwrap_err(), lists), (corrupt(name, "its name is not that of a commit"), 1));
+    }
+}

@@ -254,3 +254,6 @@ async fn reachable_from(port: &Port, list: &ListName, newest: &CommitHeader) -> 
     }
     Ok(Pages::Read(reachable))
 }
+
+#[cfg(test)]
+mod tests;

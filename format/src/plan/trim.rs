@@ -172,3 +172,6 @@ async fn position(port: &Port, session: &Session, timestamp: i64) -> Result<u64,
     let end = newest.map_or(0, |newest| newest.next_offset);
     Ok(page.items.first().map_or(end, |item| item.offset))
 }
+
+#[cfg(test)]
+mod tests;

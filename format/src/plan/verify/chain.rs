@@ -161,3 +161,64 @@ impl Chain {
         start > 0 && covers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A chain of one object with these items.
+    fn chain(start: u64, items: &[Item]) -> Chain {
+        let mut run = Run::empty(0, i64::MIN, 0);
+        items.iter().for_each(|item| run.push(item));
+        let mut chain = Chain::new(start);
+        assert_eq!(chain.push(&run, &[], items), Ok(()));
+        chain
+    }
+
+    fn items(count: u64, value: impl Fn(u64) -> Bytes) -> Vec<Item> {
+        let item = |offset| Item { offset, timestamp: offset as i64, nonce: None, value: value(offset) };
+        (0..count).map(item).collect()
+    }
+
+    #[test]
+    fn a_carry_is_compared_with_the_newest_4_mib_of_values_and_65_536_items() {
+        let value = Bytes::from(vec![7; 1 << 20]);
+        for (items, oldest_kept) in [(items(9, |_| value.clone()), 5), (items(65_539, |_| Bytes::new()), 3)] {
+            let chain = chain(0, &items);
+            let ends_with = |change: &dyn Fn(&mut Vec<Item>)| {
+                let mut carried = items.clone();
+                change(&mut carried);
+                chain.ends_with(&carried)
+            };
+            assert!(ends_with(&|_| ()));
+            assert!(!ends_with(&|carried| carried[oldest_kept].timestamp += 1));
+            assert!(
+                ends_with(&|carried| carried[oldest_kept - 1].timestamp += 1),
+                "there is nothing to compare it with"
+            );
+            assert!(!ends_with(&|carried| carried[oldest_kept - 1].offset += 1), "offsets are dense all the same");
+            assert!(!ends_with(&|carried| drop(carried.pop())));
+        }
+    }
+
+    #[test]
+    fn totals_are_those_of_the_live_items_and_after_a_trim_at_least_those() {
+        let items = items(3, |offset| Bytes::from(vec![0; offset as usize + 1]));
+        let totals = |value_bytes, min_timestamp, max_timestamp| Totals { value_bytes, min_timestamp, max_timestamp };
+        let all = chain(0, &items);
+        assert!(all.agrees_with(&totals(6, 0, 2), 0));
+        for other in [totals(7, 0, 2), totals(5, 0, 2), totals(6, -1, 2), totals(6, 0, 3)] {
+            assert!(!all.agrees_with(&other, 0), "{other:?}");
+        }
+        // The first item is gone, and may still be counted with its object.
+        let trimmed = chain(1, &items);
+        for possible in [totals(5, 1, 2), totals(6, 0, 2), totals(6, 1, 2), totals(5, 1, 3)] {
+            assert!(trimmed.agrees_with(&possible, 1), "{possible:?}");
+        }
+        for other in [totals(4, 1, 2), totals(5, 2, 2), totals(5, 1, 1), totals(4, 2, 1)] {
+            assert!(!trimmed.agrees_with(&other, 1), "{other:?}");
+        }
+    }
+}

@@ -170,3 +170,43 @@ impl VerifyProgress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_damages_and_orphans_are_named_and_all_are_counted() {
+        let mut report = VerifyReport::default();
+        for number in 0..1_002 {
+            report.damage(DamageKind::Missing, number.to_string(), "gone");
+            report.orphan(number.to_string(), 3);
+        }
+        assert_eq!((report.damages.len(), report.damage_count), (1_000, 1_002));
+        assert_eq!((report.orphans.len(), report.orphan_count, report.orphan_bytes), (1_000, 1_002, 3_006));
+    }
+
+    #[test]
+    fn a_damage_says_what_it_is_of_which_object_and_why() {
+        let kinds = [DamageKind::Missing, DamageKind::Corrupt, DamageKind::Contradiction, DamageKind::Unknown];
+        let text =
+            |kind| Damage { kind, object: "space/lists/key/log/ff".to_owned(), reason: "why".into() }.to_string();
+        assert_eq!(
+            kinds.map(text),
+            ["missing", "corrupt", "contradiction", "unknown"]
+                .map(|kind| format!("{kind}: space/lists/key/log/ff: why"))
+        );
+    }
+
+    #[test]
+    fn progress_counts_items_anew_and_objects_on_where_a_pass_starts_over() {
+        let progress = VerifyProgress::default();
+        for _ in 0..2 {
+            progress.restart();
+            progress.read_items(4);
+            progress.read_object(100);
+            progress.read_object(50);
+        }
+        assert_eq!((progress.items(), progress.objects(), progress.bytes()), (4, 4, 300));
+    }
+}
