@@ -178,7 +178,7 @@ impl ListName {
         format!("{}log/", self.0.base)
     }
 
-    /// Behind every name that begins with a dot, as a store's own temporary files may, and before every commit.
+    /// Behind the names of a store's own temporary files, which begin with a dot and a letter, and before every commit.
     pub fn before_commits(&self) -> String {
         format!("{}log/.~", self.0.base)
     }

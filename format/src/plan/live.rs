@@ -84,7 +84,7 @@ impl Session {
             }
             // The end may be within this leaf only if all before it may go.
             let older = number.checked_sub(1).and_then(|older| head.leaves.get(older));
-            if older.is_none_or(|older| older.run.end() <= start || may_go(&older.run, bytes_after)) {
+            if older.is_none_or(|older| may_go(&older.run, bytes_after)) {
                 let page = self.leaf(port, leaf).await?;
                 let entries = page.entries.iter().map(|entry| &entry.run).rev();
                 if let Some(end) = newest_that_may_go(entries, start, &mut bytes_after_leaf, &may_go) {

@@ -55,7 +55,12 @@ pub(super) async fn ledger(
 
 /// A page that was gone, and to which a later Load refers all the same: it was not replaced.
 pub(super) fn lost(list: &ListName, id: ObjectId) -> FormatError {
-    Malformed::Corrupt("it is missing or empty, though the newest commit refers to it").of(&list.index_page(id))
+    lost_page(&list.index_page(id))
+}
+
+/// The same of the page of this name.
+pub(super) fn lost_page(name: &str) -> FormatError {
+    Malformed::Corrupt("it is missing or empty, though the newest commit refers to it").of(name)
 }
 
 /// Reads the page of this id and so many bytes, of the kind that `decode` is for; `None` where it is gone.

@@ -6,6 +6,7 @@
 use super::compact::Stop;
 use super::live::Begin;
 use super::load::{Fetch, load};
+use super::pages;
 use super::read::{PageRequest, read};
 use super::session::Session;
 use super::{Plan, Port};
@@ -90,16 +91,20 @@ impl Session {
 
     async fn raise_start(mut self, port: &Port, wish: Wish) -> Result<(Self, TrimOutcome), FormatError> {
         let loads_before = self.loads;
-        let (mut conflicts, mut misses) = (0, 0);
+        let (mut conflicts, mut misses, mut missing) = (0, 0, None);
         while misses < MAX_RESTARTS {
             let start = self.newest.as_ref().map_or(0, |newest| newest.start);
             // Rule 6: computed again from the new S at every attempt.
             let (target, begin) = match self.target(port, wish).await {
                 Ok(found) => found,
                 Err(Stop::Failed(error)) => return Err(error),
-                // A page of the index was replaced since.
-                Err(Stop::GaveUp(_)) => {
-                    misses += 1;
+                // A page of the index was replaced since; unless the newest commit is still the one that refers to it.
+                Err(Stop::GaveUp(page)) => {
+                    let now = Some((page, self.newest.as_ref().map(|newest| newest.commit)));
+                    if let (true, Some((page, _))) = (missing == now, &now) {
+                        return Err(pages::lost_page(page));
+                    }
+                    (misses, missing) = (misses + 1, now);
                     self.reload(port).await?;
                     continue;
                 }

@@ -267,9 +267,7 @@ impl<'a> Scrub<'a> {
                 }
                 match body.and_then(|body| self.commit(entry, &body)) {
                     Some((header, items)) => {
-                        // Without a table a commit does not know the state before it, nor its block directory.
-                        let blocks = if header.table.is_empty() && !first { &[] } else { &header.own_blocks[..] };
-                        self.items(&name, &entry.run, blocks, &items);
+                        self.items(&name, &entry.run, &header.own_blocks, &items);
                     }
                     None => self.chain.skip(entry.run.after()),
                 }
@@ -394,7 +392,8 @@ impl<'a> Scrub<'a> {
         Some(page)
     }
 
-    /// GETs whole objects of known lengths, some at once. What is not there, or longer or shorter, is noted.
+    /// GETs whole objects of known lengths, some at once. What is not there, or shorter, is noted; nobody reads what may lie
+    /// behind.
     async fn fetch(&mut self, wanted: Vec<(String, u64)>) -> Vec<Option<Bytes>> {
         let get = |(name, length): &(String, u64)| Request::Get {
             name: name.clone(),
