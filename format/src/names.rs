@@ -353,6 +353,7 @@ fn parse_hex(digits: &str, length: usize) -> Option<u128> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
     proptest! {
         #[test]
@@ -400,13 +401,39 @@ mod tests {
         assert_eq!(KeyName::new(""), Err(NameError::Empty { what: "key" }));
         assert!(KeyspaceName::new(&"a".repeat(255)).is_ok());
         assert!(KeyName::new(&"ü".repeat(42)).is_ok());
-        let error = KeyName::new(&"ü".repeat(43)).unwrap_err();
-        assert!(matches!(error, NameError::TooLong { bytes: 258, limit: 255, .. }), "{error}");
+        for (name, shown, bytes) in [("ü".repeat(43), "ü".repeat(43), 258), (" ".repeat(255), " ".repeat(64), 765)] {
+            let too_long = NameError::TooLong { what: "key", name: shown, bytes, limit: 255 };
+            assert_eq!(KeyName::new(&name), Err(too_long));
+        }
         let list = ListName::new(&Prefix::default(), "k", "l").unwrap();
         for foreign in ["k/lists/l/log/", "k/lists/l/log/FFFFFFFFFFFFFFFF", "k/lists/l2/log/ffffffffffffffff", "é"] {
             assert_eq!(list.parse_commit(foreign), None, "{foreign}");
         }
         assert_eq!(list.keyspace_object(), keyspace_object(&Prefix::default(), &KeyspaceName::new("k").unwrap()));
+    }
+
+    #[test]
+    fn a_list_is_known_by_its_name_alone() {
+        let list = |prefix, keyspace, key| ListName::new(&Prefix::new(prefix).unwrap(), keyspace, key).unwrap();
+        let hash = |list: &ListName| BuildHasherDefault::<DefaultHasher>::default().hash_one(list);
+        let one = list("p", "flights", "a/b");
+        assert_eq!((one.keyspace(), one.key(), one.to_string()), ("flights", "a/b", "flights/a/b".to_owned()));
+        assert_eq!(format!("{one:?}"), r#"ListName("p/flights/lists/a~2Fb/")"#);
+        assert_eq!((&one, hash(&one)), (&list("p", "flights", "a/b"), hash(&list("p", "flights", "a/b"))));
+        for other in [list("q", "flights", "a/b"), list("p", "trains", "a/b"), list("p", "flights", "a-b")] {
+            assert_ne!(one, other);
+            assert_ne!(hash(&one), hash(&other));
+        }
+    }
+
+    #[test]
+    fn commits_begin_behind_the_stores_own_files() {
+        let list = ListName::new(&Prefix::default(), "k", "l").unwrap();
+        assert_eq!(list.before_commits(), "k/lists/l/log/.~");
+        for temporary in [".minio.sys", ".z", ".tmp-0000"] {
+            assert!(format!("{}{temporary}", list.commits()) < list.before_commits());
+        }
+        assert!(list.before_commits() < list.commit(u64::MAX));
     }
 
     #[test]

@@ -70,3 +70,21 @@ pub struct SourceOffset {
     /// Its offset there. 2^64-1 is refused: no other could follow.
     pub offset: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_shown_by_name_and_partition() {
+        assert_eq!(Source::new("inbound", 3).unwrap().to_string(), "inbound/3");
+    }
+
+    #[test]
+    fn a_name_has_1_to_255_bytes() {
+        assert!(Source::new("t".repeat(255), 0).is_ok());
+        assert_eq!(Source::new("", 0), Err(NameError::Empty { what: "source" }));
+        let long = NameError::SourceTooLong { name: "t".repeat(64), bytes: 256, limit: 255 };
+        assert_eq!(Source::new("t".repeat(256), 0), Err(long));
+    }
+}

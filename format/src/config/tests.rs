@@ -36,11 +36,16 @@ fn settings_that_make_no_sense_are_refused() {
     let both = refused(|config| (config.anonymous, config.profile) = (true, some("dev")));
     assert_eq!(both, ConfigError::AnonymousWithCredentials);
     assert_eq!(refused(|config| config.kms_key_id = some("k")), ConfigError::KmsKeyWithoutKms);
-    for key in ["a key", "a\r\nx-amz-acl: public-read", "clé"] {
-        let bad = refused(|config| {
-            (config.server_side_encryption, config.kms_key_id) = (ServerSideEncryption::AwsKms, some(key));
-        });
-        assert_eq!(bad, ConfigError::KmsKeyId);
+    let with_key = |key: &str| S3StoreConfig {
+        server_side_encryption: ServerSideEncryption::AwsKms,
+        kms_key_id: some(key),
+        ..S3StoreConfig::new("bucket")
+    };
+    for key in ["a key", "a\r\nx-amz-acl: public-read", "clé", &"k".repeat(2_049)] {
+        assert_eq!(with_key(key).validate(), Err(ConfigError::KmsKeyId));
+    }
+    for key in ["alias/lists", &"k".repeat(2_048)] {
+        assert_eq!(with_key(key).validate(), Ok(()));
     }
     let changes: [fn(&mut S3StoreConfig); 10] = [
         |config| config.default_max_results = 0,
@@ -56,6 +61,32 @@ fn settings_that_make_no_sense_are_refused() {
     ];
     for change in changes {
         assert!(matches!(refused(change), ConfigError::OutOfRange { .. }));
+    }
+}
+
+#[test]
+fn an_error_names_the_setting_to_change() {
+    let bucket = || "b".to_owned();
+    let name = NameError::Empty { what: "key" };
+    let settings = [
+        (ConfigError::MissingBucket, "bucket_name"),
+        (ConfigError::DirectoryBucket { bucket: bucket() }, "bucket_name"),
+        (ConfigError::BucketName { bucket: bucket() }, "bucket_name"),
+        (ConfigError::MissingRegion, "region"),
+        (ConfigError::Endpoint, "endpoint"),
+        (ConfigError::DifferentTokens, "session_token"),
+        (ConfigError::IncompleteKeys { missing: "secret_key" }, "access_key"),
+        (ConfigError::IncompleteKeys { missing: "access_key" }, "secret_key"),
+        (ConfigError::IncompleteKeys { missing: "access_key and secret_key" }, "session_token"),
+        (ConfigError::AnonymousWithCredentials, "anonymous"),
+        (ConfigError::NoCredentials, "use_default_credentials"),
+        (ConfigError::KmsKeyWithoutKms, "kms_key_id"),
+        (ConfigError::KmsKeyId, "kms_key_id"),
+        (ConfigError::OutOfRange { setting: "carry_bytes", value: 9, least: 1, most: 2 }, "carry_bytes"),
+        (ConfigError::Prefix(name), "object_prefix"),
+    ];
+    for (error, setting) in settings {
+        assert_eq!(error.setting(), setting, "{error}");
     }
 }
 
@@ -78,8 +109,11 @@ fn secrets_are_never_shown() {
         endpoint: some("https://user:hush@host"),
         ..S3StoreConfig::new("bucket")
     };
-    let shown = format!("{config:?}").to_lowercase();
-    assert!(!shown.contains("hush"), "{shown}");
+    let shown = format!("{config:?}");
+    assert!(!shown.to_lowercase().contains("hush"), "{shown}");
+    for field in ["bucket_name: \"bucket\"", "endpoint: Some(\"***\")", "secret_key: Some(\"***\")", "profile: None"] {
+        assert!(shown.contains(field), "{shown}");
+    }
     assert!(!format!("{}", config.validate().unwrap_err()).contains("hush"));
     let written = serde_json::to_value(&S3StoreConfig { endpoint: None, ..config }).unwrap();
     assert!(!written.to_string().contains("\"hush\""), "{written}");

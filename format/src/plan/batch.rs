@@ -134,6 +134,11 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_split_by_items() {
+        check_split(&vec![0; MAX_COMMIT_ITEMS + 1], &[MAX_COMMIT_ITEMS, 1]);
+    }
+
+    #[test]
     fn what_is_refused() {
         let check = |insertion: Insertion, expected: Result<(), InvalidInsertion>| {
             let batch = [Insertion::new("before"), insertion];
@@ -147,6 +152,7 @@ mod tests {
         check(from(7).with_nonce(7), Ok(()));
         let future = InvalidInsertion::FutureTimestamp { index: 1, timestamp: 1_011, now: 1_000, limit: 10 };
         check(Insertion::new("x").with_timestamp(1_011), Err(future));
+        check(Insertion::new(vec![0; MAX_VALUE_BYTES]), Ok(()));
         let (bytes, limit) = (MAX_VALUE_BYTES + 1, MAX_VALUE_BYTES);
         check(Insertion::new(vec![0; bytes]), Err(InvalidInsertion::ValueTooLarge { index: 1, bytes, limit }));
     }

@@ -88,3 +88,106 @@ pub(super) async fn parse_keyspace(
         _ => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::item::Insertion;
+    use crate::plan::read::test_list::{create_keyspace, list_name};
+    use crate::plan::test_store::{Counts, TestStore};
+    use crate::plan::{Session, SessionOptions, TrimTo};
+    use crate::wire::identity::SessionId;
+
+    fn space() -> KeyspaceName {
+        KeyspaceName::new("space").unwrap()
+    }
+
+    fn keyspace(store: &mut TestStore) -> Result<KeyspaceMetadata, FormatError> {
+        store.forget();
+        store.run(read_keyspace_metadata(Prefix::default(), space()))
+    }
+
+    #[test]
+    fn a_key_is_described_by_what_is_live_of_it() {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        let options = Arc::new(SessionOptions::default());
+        let session = store.run(Session::open(list_name(), SessionId(1), options)).unwrap();
+        let item = |timestamp| Insertion::new("value").with_timestamp(timestamp).with_nonce(timestamp as u128);
+        let (session, _) = store.run(session.append(vec![item(7), item(9)], 0)).unwrap();
+        let read = |store: &mut TestStore| store.run(read_key_metadata(list_name())).unwrap();
+        let two = KeyMetadata {
+            keyspace: "space".to_owned(),
+            key: "key".to_owned(),
+            next_offset: 2,
+            next_nonce: 10,
+            first_offset: 0,
+            item_count: 2,
+            value_bytes: 10,
+            min_timestamp: Some(7),
+            max_timestamp: Some(9),
+        };
+        store.forget();
+        assert_eq!(read(&mut store), Some(two.clone()));
+        assert_eq!(store.counts(), Counts { lists: 1, gets: 1, ..Counts::default() });
+
+        let (session, _) = store.run(session.trim(TrimTo::Offset(2))).unwrap();
+        let none = KeyMetadata {
+            first_offset: 2,
+            item_count: 0,
+            value_bytes: 0,
+            min_timestamp: None,
+            max_timestamp: None,
+            ..two.clone()
+        };
+        assert_eq!(read(&mut store), Some(none));
+
+        store.run(session.append(vec![item(10)], 0)).unwrap();
+        let (timestamp, first_offset) = (Some(10), 2);
+        let one = KeyMetadata {
+            next_offset: 3,
+            next_nonce: 11,
+            first_offset,
+            item_count: 1,
+            value_bytes: 5,
+            min_timestamp: timestamp,
+            max_timestamp: timestamp,
+            ..two
+        };
+        assert_eq!(read(&mut store), Some(one));
+    }
+
+    #[test]
+    fn a_key_without_commits_is_not_there_and_neither_is_one_without_a_keyspace() {
+        let mut store = TestStore::default();
+        let missing = FormatError::KeyspaceNotFound { keyspace: "space".to_owned() };
+        assert_eq!(store.run(read_key_metadata(list_name())), Err(missing.clone()));
+        assert_eq!(keyspace(&mut store), Err(missing));
+        create_keyspace(&mut store);
+        assert_eq!(store.run(read_key_metadata(list_name())), Ok(None));
+    }
+
+    #[test]
+    fn a_keyspace_takes_one_get_whatever_its_length() {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        let (name, whole) = store.objects.first_key_value().map(|(name, body)| (name.clone(), body.clone())).unwrap();
+        for length in [whole.len(), MAX_KEYSPACE_OBJECT_BYTES] {
+            // As long as it is, its last byte counts.
+            let padded = [&whole[..1], &vec![b' '; length - whole.len()], &whole[1..]].concat();
+            store.objects.insert(name.clone(), padded.into());
+            assert_eq!(keyspace(&mut store).map(|read| read.created_timestamp), Ok(7));
+            assert_eq!(store.counts(), Counts { gets: 1, ..Counts::default() });
+        }
+        let padded = [&whole[..], &vec![b' '; MAX_KEYSPACE_OBJECT_BYTES + 1 - whole.len()]].concat();
+        for (body, reason) in
+            [(padded, "it is longer than the format allows"), (Vec::new(), "it is not a keyspace's JSON")]
+        {
+            store.objects.insert(name.clone(), body.into());
+            let corrupt = crate::error::CorruptObject { object: name.clone(), reason };
+            assert_eq!(keyspace(&mut store), Err(corrupt.into()));
+        }
+    }
+}

@@ -60,3 +60,79 @@ impl Session {
         Ok(start)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::item::Insertion;
+    use crate::plan::read::test_list::{create_keyspace, list_name};
+    use crate::plan::session::SessionOptions;
+    use crate::plan::test_store::TestStore;
+    use crate::wire::identity::SessionId;
+
+    /// Where a list begins after appends of these timestamps, of five bytes each, the last one at the time 1,000.
+    fn check(retention: Retention, appends: &[&[i64]], expected: u64) {
+        let mut store = TestStore::default();
+        create_keyspace(&mut store);
+        let options = Arc::new(SessionOptions { retention, ..SessionOptions::default() });
+        let mut session = store.run(Session::open(list_name(), SessionId(1), options)).unwrap();
+        for timestamps in appends {
+            let insertion = |timestamp: &i64| Insertion::new("value").with_timestamp(*timestamp);
+            let append = session.append(timestamps.iter().map(insertion).collect(), 1_000);
+            session = store.run(append).unwrap().0;
+        }
+        assert_eq!(session.newest().map(|newest| newest.start), Some(expected), "{retention:?} of {appends:?}");
+    }
+
+    #[test]
+    fn the_newest_items_stay_exactly_and_those_of_the_append_always() {
+        let max_items = |items| Retention { max_items: Some(items), ..Retention::default() };
+        check(max_items(3), &[&[1, 2], &[3]], 0);
+        check(max_items(3), &[&[1, 2], &[3, 4]], 1);
+        check(max_items(3), &[&[1, 2], &[3, 4], &[5, 6]], 3);
+        check(max_items(1), &[&[1], &[2, 3, 4]], 1);
+        check(Retention::default(), &[&[1, 2], &[3, 4], &[5, 6]], 0);
+    }
+
+    #[test]
+    fn commits_stay_until_those_after_them_have_the_bytes() {
+        let max_bytes = |bytes| Retention { max_bytes: Some(bytes), ..Retention::default() };
+        check(max_bytes(11), &[&[1], &[2], &[3]], 0);
+        check(max_bytes(10), &[&[1], &[2], &[3]], 1);
+        check(max_bytes(5), &[&[1], &[2], &[3]], 2);
+        check(max_bytes(5), &[&[1], &[2, 3, 4]], 1);
+    }
+
+    #[test]
+    fn commits_go_once_all_up_to_them_are_older() {
+        let max_age = |age| Retention { max_age_millis: Some(age), ..Retention::default() };
+        check(max_age(100), &[&[899], &[900], &[901], &[1_000]], 1);
+        check(max_age(99), &[&[899], &[900], &[901], &[1_000]], 2);
+        // An item outlives its time behind one with a later timestamp.
+        check(max_age(100), &[&[950], &[10], &[1_000]], 0);
+        check(max_age(100), &[&[10, 950], &[1_000]], 0);
+    }
+
+    #[test]
+    fn the_strictest_limit_counts() {
+        let both = Retention { max_age_millis: Some(100), max_items: Some(2), max_bytes: Some(15) };
+        check(both, &[&[890], &[950], &[960], &[970]], 2);
+        check(Retention { max_items: Some(9), ..both }, &[&[890], &[950], &[960], &[970]], 1);
+    }
+
+    #[test]
+    fn it_is_as_the_settings_say() {
+        let config = S3StoreConfig {
+            retention_max_age_millis: Some(1),
+            retention_max_items: Some(2),
+            retention_max_bytes: Some(3),
+            ..S3StoreConfig::default()
+        };
+        let limited = Retention { max_age_millis: Some(1), max_items: Some(2), max_bytes: Some(3) };
+        assert_eq!(Retention::from(&config), limited);
+        assert!(!limited.is_unlimited());
+        assert!(Retention::from(&S3StoreConfig::default()).is_unlimited());
+    }
+}

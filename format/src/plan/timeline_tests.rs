@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::read::budget_tests::{Million, SEGMENT_ITEMS, SEGMENTS};
-use super::read::test_list::{create_keyspace, items, layouts, list_name};
+use super::read::test_list::{Layout, create_keyspace, items, layouts, list_name};
 use super::test_store::{Counts, TestStore};
 use super::timeline::{MAX_OPENED_LEAVES, Timeline, TimelineSpan, TimelineWindow, read_timeline};
 use crate::error::FormatError;
@@ -142,4 +142,42 @@ fn an_index_page_that_is_lost_is_named_and_one_that_was_replaced_is_not_missed()
         store.answer(request)
     });
     assert!(matches!(read, Ok(Some(_))), "{read:?}");
+}
+
+/// A list of so many leaves of two segments each, a segment in the head page and a commit, each of one item.
+fn list_of_leaves(leaves: usize, start: u64) -> TestStore {
+    let indexed = vec![(1, false); 2 * leaves + 1];
+    let items: Vec<Item> = (0..indexed.len() as u64 + 1)
+        .map(|offset| Item { offset, timestamp: offset as i64, nonce: None, value: "value".into() })
+        .collect();
+    let commits = vec![(1, 0)];
+    let mut store = TestStore::default();
+    create_keyspace(&mut store);
+    Layout { indexed, leaf_entries: 2, dropped: 0, commits, start, block_bytes: 1_000, generation: 0 }
+        .write(&mut store, &items);
+    store
+}
+
+#[test]
+fn leaves_are_opened_for_a_window_with_either_end_as_long_as_they_are_few() {
+    let ends = [(None, None), (Some(i64::MIN), None), (None, Some(i64::MAX))];
+    for (from, to) in ends {
+        for leaves in [MAX_OPENED_LEAVES, MAX_OPENED_LEAVES + 1] {
+            let mut store = list_of_leaves(leaves, 0);
+            let spans = timeline(&mut store, TimelineWindow { from, to }).spans;
+            let opened = (from, to) != (None, None) && leaves == MAX_OPENED_LEAVES;
+            let (gets, apart) = if opened { (2 + leaves, 2 * leaves) } else { (2, leaves) };
+            assert_eq!(store.counts(), Counts { lists: 1, gets, ..Counts::default() }, "{from:?} to {to:?}");
+            assert_eq!(spans.len(), apart + 2, "{from:?} to {to:?}");
+        }
+    }
+}
+
+#[test]
+fn an_index_without_live_items_is_not_read() {
+    for (start, gets, spans) in [(6, 2, 2), (7, 1, 1), (8, 1, 0)] {
+        let mut store = list_of_leaves(3, start);
+        assert_eq!(timeline(&mut store, TimelineWindow::default()).spans.len(), spans, "from {start}");
+        assert_eq!(store.counts(), Counts { lists: 1, gets, ..Counts::default() }, "from {start}");
+    }
 }

@@ -76,7 +76,7 @@ impl CarriedBlock {
 #[cfg(test)]
 mod tests {
     use super::super::arbitrary::{items, options};
-    use super::super::block::encode_blocks;
+    use super::super::block::{FRAME_BYTES, encode_blocks};
     use super::*;
     use proptest::prelude::*;
 
@@ -89,7 +89,10 @@ mod tests {
             let mut entries = Vec::new();
             for block in CarriedBlock::cut(&items, &options) {
                 state.join(block.run());
-                entries.push(block.write(owner, &state, carried.len() as u64, &mut carried));
+                let entry = block.write(owner, &state, carried.len() as u64, &mut carried);
+                prop_assert_eq!((block.first(), block.end()), (entry.first, entry.end()));
+                prop_assert_eq!(block.stored_bytes() + FRAME_BYTES, entry.length as usize);
+                entries.push(entry);
             }
             let expected = encode_blocks(owner, &Run::empty(0, i64::MIN, 0), &items, &options, 0, &mut encoded);
             prop_assert_eq!(entries, expected);

@@ -103,3 +103,50 @@ pub(super) fn read_table(covered: u64, seq: u64, mut section: Reader<'_>) -> Res
     section.finish()?;
     Ok((before_all, table))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::identity::SessionId;
+
+    const LENGTHS: Malformed = Malformed::Corrupt("a length in its table is impossible");
+
+    fn read(entry: TableEntry) -> Result<(), Malformed> {
+        let mut out = Vec::new();
+        write_table(&Run::empty(5, 3, 0), &[entry], &mut out);
+        read_table(7, 8, Reader::new(&out)).map(|(_, table)| assert_eq!(table, [entry]))
+    }
+
+    /// A commit of so many items, whose header has so many bytes and whose blocks so many.
+    fn commit(items: u64, header_length: u32, block_bytes: u64) -> TableEntry {
+        let empty = Run::empty(5, 3, 0);
+        let run = match items {
+            0 => empty,
+            _ => Run { count: items, min_timestamp: 1, max_timestamp: 2, ..empty },
+        };
+        let own_length = u64::from(header_length) + block_bytes;
+        let commit = CommitIdentity { seq: 7, session: SessionId(1), put_id: 2, handover: false, complete: true };
+        TableEntry { commit, run, carry_first: 5, header_length, own_length, length: own_length }
+    }
+
+    #[test]
+    fn a_commit_has_262144_items_at_most() {
+        assert_eq!(read(commit(262_144, 300, 100)), Ok(()));
+        let more = Malformed::Corrupt("a commit in its table has more items than the format allows");
+        assert_eq!(read(commit(262_145, 300, 100)), Err(more));
+    }
+
+    #[test]
+    fn a_header_has_32_to_16384_bytes() {
+        for (header_length, expected) in [(32, Ok(())), (16_384, Ok(())), (31, Err(LENGTHS)), (16_385, Err(LENGTHS))] {
+            assert_eq!(read(commit(1, header_length, 100)), expected, "{header_length} bytes");
+        }
+    }
+
+    #[test]
+    fn items_take_bytes_and_nothing_else_does() {
+        assert_eq!(read(commit(0, 300, 0)), Ok(()));
+        assert_eq!(read(commit(0, 300, 1)), Err(LENGTHS));
+        assert_eq!(read(commit(1, 300, 0)), Err(LENGTHS));
+    }
+}

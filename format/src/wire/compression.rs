@@ -130,6 +130,16 @@ mod tests {
         (compress(codec, plain, &mut stored) == codec).then(|| stored.into())
     }
 
+    /// Bytes that cannot be compressed.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let byte = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        std::iter::repeat_with(byte).take(length).collect()
+    }
+
     /// By a decoder that shares nothing with the C library.
     fn in_rust(stored: &[u8], plain_length: usize) -> Option<Vec<u8>> {
         let mut plain = vec![0; plain_length];
@@ -173,14 +183,19 @@ mod tests {
 
     #[test]
     fn what_does_not_shrink_stays_plain() {
-        let mut state = 1u64;
-        let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .take(5_000)
-        .collect();
+        let noise = noise(5_000);
         assert_eq!(compressed(Codec::Zstd, &noise), None);
         assert_eq!(compressed(Codec::Lz4, &noise), None);
+    }
+
+    #[test]
+    fn what_shrinks_by_less_than_a_sixteenth_stays_plain() {
+        let noise = noise(16_000);
+        let with_zeros = |zeros| [&noise[..], &vec![0; zeros]].concat();
+        for codec in [Codec::Zstd, Codec::Lz4] {
+            assert_eq!(compressed(codec, &with_zeros(800)), None, "{codec:?}");
+            let stored = compressed(codec, &with_zeros(1_600)).unwrap();
+            assert!(stored.len() < 16_500, "{codec:?}: {} bytes", stored.len());
+        }
     }
 }

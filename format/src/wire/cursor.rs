@@ -237,4 +237,38 @@ mod tests {
         assert_eq!(Reader::new(&[0xff; 3]).varint(), Err(SHORT));
         assert_eq!(Reader::new(&[5, 1, 2]).count(9, 1), Err(SHORT));
     }
+
+    #[test]
+    fn a_number_has_no_more_bits_than_its_type() {
+        let with_last = |last: u8, bytes: usize| [vec![0xff; bytes - 1], vec![last]].concat();
+        assert_eq!(Reader::new(&with_last(0x01, 10)).varint(), Ok(u64::MAX));
+        assert_eq!(Reader::new(&with_last(0x02, 10)).varint(), Err(LONG_NUMBER));
+        assert_eq!(Reader::new(&with_last(0x03, 19)).wide_varint(), Ok(u128::MAX));
+        assert_eq!(Reader::new(&with_last(0x04, 19)).wide_varint(), Err(LONG_NUMBER));
+        assert_eq!(Reader::new(&[0x80; 9]).varint(), Err(SHORT));
+        assert_eq!(Reader::new(&[0x80; 10]).varint(), Err(LONG_NUMBER));
+        assert_eq!(Reader::new(&[0x80; 18]).wide_varint(), Err(SHORT));
+        assert_eq!(Reader::new(&[0x80; 19]).wide_varint(), Err(LONG_NUMBER));
+        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x0f]).varint_u32(), Ok(u32::MAX));
+        assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x10]).varint_u32(), Err(LONG_NUMBER));
+    }
+
+    #[test]
+    fn all_of_a_part_is_read() {
+        let mut reader = Reader::new(&[7, 8]);
+        assert_eq!(reader.u8(), Ok(7));
+        let longer = Err(Malformed::Corrupt("a part of it is longer than its content"));
+        assert_eq!((reader.remaining(), reader.clone().finish()), (1, longer));
+        assert_eq!(reader.take(2), Err(SHORT));
+        assert_eq!(reader.u8(), Ok(8));
+        assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_counted_is_within_the_limit_and_what_is_left() {
+        let more = Malformed::Corrupt("it counts more parts than the format allows");
+        assert_eq!(Reader::new(&[2, 0, 0, 0, 0]).count(2, 2), Ok(2));
+        assert_eq!(Reader::new(&[2, 0, 0, 0]).count(2, 2), Err(SHORT));
+        assert_eq!(Reader::new(&[3, 0, 0, 0, 0, 0, 0]).count(2, 2), Err(more));
+    }
 }

@@ -87,3 +87,78 @@ pub(super) fn shift(blocks: &mut [BlockEntry], by: u64) {
         block.position += by;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: Run = Run {
+        first: 10,
+        count: 0,
+        value_bytes: 0,
+        min_timestamp: i64::MAX,
+        max_timestamp: i64::MIN,
+        running_max_timestamp: 50,
+        next_nonce: 7,
+    };
+
+    /// Two blocks of a run of so many items, the first of which has these.
+    fn read(count: u64, first: BlockEntry) -> Result<Vec<u32>, Malformed> {
+        let run =
+            Run { count, min_timestamp: 40, max_timestamp: 60, running_max_timestamp: 60, next_nonce: 9, ..BEFORE };
+        let last = BlockEntry { length: 100, ..first };
+        let mut out = Vec::new();
+        write_directory(&BEFORE, &[first, last], &mut out);
+        let read = read_directory(&BEFORE, &run, 300, &mut Reader::new(&out))?;
+        Ok(read.iter().map(|block| block.count).collect())
+    }
+
+    fn block() -> BlockEntry {
+        BlockEntry { position: 300, length: 100, first: 10, count: 2, running_max_timestamp: 55, next_nonce: 8 }
+    }
+
+    #[test]
+    fn blocks_make_up_their_run() {
+        assert_eq!(read(5, block()), Ok(vec![2, 3]));
+        assert_eq!(read(3, block()), Ok(vec![2, 1]));
+        let tiling = Err(Malformed::Corrupt("its blocks do not make up its items"));
+        // The first has none, or leaves none to the last, or has more than there are.
+        for count in [0, 5, 6] {
+            assert_eq!(read(5, BlockEntry { count, ..block() }), tiling, "{count} items");
+        }
+    }
+
+    #[test]
+    fn a_block_has_65536_items_at_most() {
+        let all = u64::from(MAX_BLOCK_ITEMS);
+        let block = |count| BlockEntry { count, ..block() };
+        assert_eq!(read(2 * all, block(MAX_BLOCK_ITEMS)), Ok(vec![MAX_BLOCK_ITEMS; 2]));
+        let tiling = Err(Malformed::Corrupt("its blocks do not make up its items"));
+        assert_eq!(read(2 * all, block(MAX_BLOCK_ITEMS - 1)), tiling);
+        assert_eq!(read(2 * all, block(MAX_BLOCK_ITEMS + 1)), tiling);
+    }
+
+    #[test]
+    fn a_block_has_a_length_that_can_be() {
+        let read = |length| read(5, BlockEntry { length, ..block() });
+        assert_eq!(read(FRAME_BYTES as u32), Ok(vec![2, 3]));
+        assert_eq!(read(MAX_FRAME_BYTES as u32), Ok(vec![2, 3]));
+        for length in [FRAME_BYTES as u32 - 1, MAX_FRAME_BYTES as u32 + 1] {
+            assert_eq!(read(length), Err(Malformed::Corrupt("the length of a block is impossible")));
+        }
+    }
+
+    #[test]
+    fn timestamps_and_nonces_only_grow_up_to_those_of_the_run() {
+        for running_max_timestamp in [50, 60] {
+            assert_eq!(read(5, BlockEntry { running_max_timestamp, ..block() }), Ok(vec![2, 3]));
+        }
+        for next_nonce in [7, 9] {
+            assert_eq!(read(5, BlockEntry { next_nonce, ..block() }), Ok(vec![2, 3]));
+        }
+        let tiling = Err(Malformed::Corrupt("its blocks do not make up its items"));
+        assert_eq!(read(5, BlockEntry { running_max_timestamp: 61, ..block() }), tiling);
+        assert_eq!(read(5, BlockEntry { running_max_timestamp: 49, ..block() }), tiling);
+        assert_eq!(read(5, BlockEntry { next_nonce: 10, ..block() }), tiling);
+    }
+}

@@ -302,4 +302,46 @@ mod tests {
         let page = HeadPage { list: list(), id, before, leaves: vec![], open: vec![], ledger_pages: vec![], handovers };
         assert_eq!(page.encode(), Err(PageTooLarge { what: "handovers", count: 65, limit: 64 }));
     }
+
+    #[test]
+    fn references_are_of_leaves_that_can_be() {
+        let read = |items, length, entries| {
+            let before = Run::empty(5, 3, 0);
+            let run = Run { count: items, min_timestamp: 1, max_timestamp: 2, ..before };
+            let leaf = LeafReference { id: ObjectId { x: 9, id: 10 }, length, entries, run };
+            let mut out = Vec::new();
+            write_leaves(&before, &[leaf], &mut out);
+            read_leaves(&before, Reader::new(&out)).map(|read| assert_eq!(read, [leaf]))
+        };
+        let limit = MAX_LEAF_ENTRIES as u32;
+        assert_eq!(read(1, 1, limit), Ok(()));
+        assert_eq!(read(1, MAX_PAGE_BYTES, 1), Ok(()));
+        for (items, length, entries) in [(0, 1, 1), (1, 0, 1), (1, MAX_PAGE_BYTES + 1, 1), (1, 1, 0), (1, 1, limit + 1)]
+        {
+            let impossible = Malformed::Corrupt("a reference to a leaf is impossible");
+            assert_eq!(read(items, length, entries), Err(impossible), "{items}, {length}, {entries}");
+        }
+    }
+
+    #[test]
+    fn its_items_are_from_the_first_leaf_to_the_last_open_entry() {
+        let before = Run::empty(40, 4, 0);
+        let id = ObjectId { x: 5, id: 6 };
+        let leaf = |first, count| LeafReference { id, length: 90, entries: 2, run: Run { first, count, ..before } };
+        let entry = |first, count| IndexEntry {
+            source: Source::Segment { id, complete: true },
+            run: Run { first, count, ..before },
+            header_length: 60,
+            length: 90,
+            blocks: vec![],
+        };
+        let check = |leaves: Vec<LeafReference>, open: Vec<IndexEntry>, items: Option<(u64, u64)>| {
+            let page = HeadPage { list: list(), id, before, leaves, open, ledger_pages: vec![], handovers: vec![] };
+            assert_eq!(page.first_offset().zip(page.next_offset()), items);
+        };
+        check(vec![], vec![], None);
+        check(vec![leaf(40, 10), leaf(50, 10)], vec![], Some((40, 60)));
+        check(vec![], vec![entry(60, 5), entry(65, 5)], Some((60, 70)));
+        check(vec![leaf(40, 20)], vec![entry(60, 5)], Some((40, 65)));
+    }
 }

@@ -192,3 +192,22 @@ pub(super) fn check_bytes(page: Vec<u8>) -> Result<bytes::Bytes, PageTooLarge> {
     }
     Err(PageTooLarge { what: "bytes", count: page.len() as u64, limit: MAX_PAGE_BYTES })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::identity::SessionId;
+
+    #[test]
+    fn commits_and_complete_segments_are_never_merged_again() {
+        let is_complete = |source| {
+            let run = Run::empty(0, i64::MIN, 0);
+            IndexEntry { source, run, header_length: 60, length: 90, blocks: vec![] }.is_complete()
+        };
+        let id = ObjectId { x: 5, id: 6 };
+        assert!(is_complete(Source::Segment { id, complete: true }));
+        assert!(!is_complete(Source::Segment { id, complete: false }));
+        let commit = CommitIdentity { seq: 1, session: SessionId(2), put_id: 3, handover: false, complete: true };
+        assert!(is_complete(Source::Commit(commit)));
+    }
+}

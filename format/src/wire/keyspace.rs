@@ -175,4 +175,21 @@ mod tests {
             assert!(matches!(decoded, Err(FormatError::Corrupt(_))), "{corrupt}");
         }
     }
+
+    #[test]
+    fn an_object_has_64_kib_and_512_brackets_at_most() {
+        let name = KeyspaceName::new("flights").unwrap();
+        let whole = String::from_utf8(KeyspaceObject::encode(&name, 7, 1).to_vec()).unwrap();
+        let check = |text: &str, expected: Result<(), &'static str>| {
+            let decoded = KeyspaceObject::decode(text.as_bytes(), &name, NAME);
+            let corrupt = |reason| FormatError::from(CorruptObject { object: NAME.to_owned(), reason });
+            assert_eq!(decoded.map(|_| ()), expected.map_err(corrupt));
+        };
+        let spaces = " ".repeat(MAX_KEYSPACE_OBJECT_BYTES - whole.len());
+        check(&format!("{whole}{spaces}"), Ok(()));
+        check(&format!("{whole}{spaces} "), Err("it is longer than the format allows"));
+        let with_brackets = |count| whole.replacen('{', &format!(r#"{{"later":"{}","#, "[".repeat(count)), 1);
+        check(&with_brackets(511), Ok(()));
+        check(&with_brackets(512), Err(NO_KEYSPACE));
+    }
 }

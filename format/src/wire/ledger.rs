@@ -176,4 +176,21 @@ mod tests {
         let page = LedgerPage { list: list(), id, handovers: handovers.collect() };
         no_damage_is_believed(&page.encode().unwrap(), |bytes| LedgerPage::decode(bytes, &list(), id));
     }
+
+    #[test]
+    fn references_are_of_pages_that_can_be() {
+        let read = |length, count| {
+            let page = LedgerReference { id: ObjectId { x: 9, id: 10 }, length, first_seq: 3, count };
+            let mut out = Vec::new();
+            write_references(&[page], &mut out);
+            read_references(Reader::new(&out)).map(|read| assert_eq!(read, [page]))
+        };
+        let limit = MAX_LEDGER_ENTRIES as u32;
+        assert_eq!(read(MAX_PAGE_BYTES, 1), Ok(()));
+        assert_eq!(read(1, limit), Ok(()));
+        for (length, count) in [(MAX_PAGE_BYTES + 1, 1), (1, 0), (1, limit + 1)] {
+            let impossible = Malformed::Corrupt("a reference to a ledger page is impossible");
+            assert_eq!(read(length, count), Err(impossible), "{length} bytes, {count} handovers");
+        }
+    }
 }

@@ -213,6 +213,7 @@ fn read_sections(bytes: &[u8]) -> Result<Vec<(u16, &[u8])>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arbitrary::sealed;
     use super::*;
 
     #[test]
@@ -230,5 +231,66 @@ mod tests {
             let unknown = Malformed::Unknown { part: "section", number: u32::from(known) + 1 };
             assert_eq!(sections_of(known + 1), Err(unknown), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_header_begins_as_the_format_says() {
+        let list = ListHash([7; 16]);
+        let whole = {
+            let mut writer = HeaderWriter::new(Kind::Segment, &list);
+            writer.section(1, |out| out.push(5));
+            writer.finish()
+        };
+        // Changed and sealed again, then read with this limit.
+        let open = |at: usize, byte: u8, limit: usize| {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            Header::open(&sealed(bytes), Kind::Segment, &list, limit).map(|header| header.length as usize)
+        };
+        let corrupt = |reason| Err(Malformed::Corrupt(reason));
+        let length = whole.len();
+        assert_eq!(open(0, b'K', length), Ok(length));
+        assert_eq!(open(0, b'X', length), corrupt("it does not begin as an object of klstore does"));
+        assert_eq!(open(4, 0, length), corrupt("its format version is 0"));
+        assert_eq!(open(4, 2, length), Err(Malformed::Version(2)));
+        assert_eq!(open(5, 1, length), corrupt("it is another kind of object"));
+        assert_eq!(open(7, 1, length), Err(Malformed::Unknown { part: "flags", number: 256 }));
+        assert_eq!(open(16, 8, length), corrupt("it belongs to another list"));
+        let size = "its header is longer than the format allows, or shorter";
+        assert_eq!(open(0, b'K', length - 1), corrupt(size));
+        assert_eq!(open(8, 31, length), corrupt(size));
+        assert_eq!(open(8, 32, length), Ok(32));
+        let cut = Header::open(&whole[..length - 1], Kind::Segment, &list, length);
+        assert_eq!(cut.map(|header| header.length as usize), corrupt("it ends before its header does"));
+        let mut damaged = whole;
+        damaged[length - 1] ^= 1;
+        let damaged = Header::open(&damaged, Kind::Segment, &list, length);
+        assert_eq!(damaged.map(|header| header.length as usize), corrupt("the checksum of its header is wrong"));
+    }
+
+    #[test]
+    fn sections_ascend_and_those_that_may_be_skipped_are_kept() {
+        let list = ListHash([7; 16]);
+        let open = |sections: &[u16]| {
+            let mut writer = HeaderWriter::new(Kind::Segment, &list);
+            sections.iter().for_each(|kind| writer.section(*kind, |_| {}));
+            let bytes = writer.finish();
+            let mut header = Header::open(&bytes, Kind::Segment, &list, 1 << 10)?;
+            header.require(1)?;
+            header.finish().map(|rest| rest.iter().map(|section| section.kind).collect::<Vec<_>>())
+        };
+        let unknown = |number| Err(Malformed::Unknown { part: "section", number });
+        assert_eq!(open(&[1, OPTIONAL, OPTIONAL + 1, u16::MAX]), Ok(vec![OPTIONAL, OPTIONAL + 1, u16::MAX]));
+        assert_eq!(open(&[0, 1]), unknown(0));
+        assert_eq!(open(&[1, 2]), unknown(2));
+        assert_eq!(open(&[1, OPTIONAL - 1]), unknown(0x7fff));
+        assert_eq!(open(&[OPTIONAL]), Err(Malformed::Corrupt("a part of it is missing")));
+        for unordered in [[1, 1], [2, 1]] {
+            let ascending = Malformed::Corrupt("its sections are not in ascending order");
+            assert_eq!(open(&unordered), Err(ascending));
+        }
+        let many: Vec<u16> = (0..65).map(|number| if number == 0 { 1 } else { OPTIONAL + number }).collect();
+        assert_eq!(open(&many[..64]).map(|rest| rest.len()), Ok(63));
+        assert_eq!(open(&many), Err(Malformed::Corrupt("it has more sections than the format allows")));
     }
 }

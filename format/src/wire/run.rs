@@ -172,4 +172,19 @@ mod tests {
             prop_assert_eq!(whole.min_timestamp, items.iter().map(|item| item.timestamp).min().unwrap_or(i64::MAX));
         }
     }
+
+    #[test]
+    fn a_run_without_items_comes_back_after_its_reference() {
+        for running_max in [i64::MIN, -1, i64::MAX] {
+            for next_nonce in [0, 9, u128::MAX] {
+                let run = Run::empty(5, running_max, next_nonce);
+                let mut out = Vec::new();
+                run.reference().write_state(&mut out);
+                run.write_after(&run.reference(), &mut out);
+                let mut reader = Reader::new(&out);
+                let reference = Run::read_state(&mut reader).unwrap();
+                assert_eq!(Run::read_after(&reference, &mut reader), Ok(run));
+            }
+        }
+    }
 }

@@ -160,4 +160,43 @@ mod tests {
         assert!(Sources::read(Reader::new(&written(&of(1_025, 0)))).is_err());
         assert!(Sources::read(Reader::new(&written(&of(1_024, u64::MAX)))).is_err());
     }
+
+    #[test]
+    fn they_take_8192_bytes_at_most() {
+        // 2 bytes of counts and 20 of name, 2 of partitions; of each 1 of number, and 6 or 7 of next offset.
+        let of = |name: &str| {
+            let next = |partition| if partition < 24 { 1 << 35 } else { 1 << 42 };
+            Sources::of((0..1_024).map(|partition| (Source::new(name, partition).unwrap(), next(partition))))
+        };
+        let full = of("a.topic.of.20.bytes.");
+        assert_eq!(written(&full).len(), MAX_SOURCES_BYTES);
+        assert!(!full.are_too_many());
+        assert_eq!(Sources::read(Reader::new(&written(&full))), Ok(full));
+        let fuller = of("a.topic.of.21.bytes..");
+        assert!(fuller.are_too_many());
+        let too_long = Malformed::Corrupt("its sources take more bytes than the format allows");
+        assert_eq!(Sources::read(Reader::new(&written(&fuller))), Err(too_long));
+    }
+
+    #[test]
+    fn names_have_partitions_and_1024_together() {
+        let of = |counts: [u32; 2]| {
+            let partitions = |(name, count): (&'static str, u32)| {
+                (0..count).map(move |partition| (Source::new(name, partition).unwrap(), 7))
+            };
+            Sources::of(["a", "b"].into_iter().zip(counts).flat_map(partitions))
+        };
+        let read = |sources: &Sources| Sources::read(Reader::new(&written(sources)));
+        for counts in [[512, 512], [1, 1_023]] {
+            assert_eq!(read(&of(counts)), Ok(of(counts)));
+        }
+        let impossible = Err(Malformed::Corrupt("a source of it is impossible"));
+        for counts in [[512, 513], [2, 1_023], [1_024, 1_024]] {
+            assert_eq!(read(&of(counts)), impossible);
+        }
+        let mut none = written(&of([1, 0]));
+        let partitions = none.len() - 3;
+        none[partitions] = 0;
+        assert_eq!(Sources::read(Reader::new(&none)), impossible);
+    }
 }

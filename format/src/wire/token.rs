@@ -224,4 +224,17 @@ mod tests {
             prop_assert!(Token::decode(&text[..at], &list(), token.order).is_err());
         }
     }
+
+    #[test]
+    fn a_token_of_a_later_version_is_one_up_to_256_characters() {
+        let reason = |bytes: usize| {
+            let mut token = vec![VERSION + 1; bytes - CHECKSUM_BYTES];
+            token.extend_from_slice(&crc32c(&[&token]).to_le_bytes());
+            let text = Base64UrlUnpadded::encode_string(&token);
+            let refused = Token::decode(&text, &list(), IterationOrder::Forwards).unwrap_err();
+            (text.len(), refused.reason)
+        };
+        assert_eq!(reason(192), (256, "it is of another version of klstore"));
+        assert_eq!(reason(193), (258, "it is not one of klstore's, or was changed on the way"));
+    }
 }

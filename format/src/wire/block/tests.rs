@@ -157,3 +157,92 @@ fn values_of_an_uncompressed_block_are_not_copied() {
     let value = Block::decode_first(&bytes, OWNER).unwrap().unwrap().items().unwrap().remove(0).value;
     assert!(bytes.as_ptr_range().contains(&value.as_ptr()));
 }
+
+#[test]
+fn blocks_are_filled_up_to_their_plain_bytes() {
+    let items: Vec<_> = (0..5_000)
+        .map(|offset: u64| Item {
+            timestamp: 1_000 * offset as i64,
+            nonce: offset.is_multiple_of(2).then_some(offset.into()),
+            ..item(offset, vec![7; offset as usize % 7])
+        })
+        .collect();
+    let options = BlockOptions { codec: Codec::None, plain_bytes: 8 << 10 };
+    let entries = encode_blocks(OWNER, &start(), &items, &options, 0, &mut Vec::new());
+    assert!(entries.len() > 3);
+    // Each but the last: what is counted for it in advance is a little more than it takes.
+    for entry in &entries[..entries.len() - 1] {
+        let plain_bytes = entry.length as usize - FRAME_BYTES;
+        let left = options.plain_bytes.checked_sub(plain_bytes);
+        assert!(left.is_some_and(|left| left <= 16 + MAX_ITEM_OVERHEAD + 6), "{plain_bytes} bytes");
+    }
+}
+
+/// A frame that says this of itself, of so many stored bytes.
+fn frame(codec: Codec, first: u64, count: u32, plain_length: usize, stored: usize) -> Bytes {
+    let mut out = Vec::new();
+    begin_frame(OWNER, codec, first, count, plain_length as u32, &mut out);
+    out.resize(out.len() + stored, 0);
+    end_frame(0, &mut out);
+    out.into()
+}
+
+#[test]
+fn a_frame_says_what_a_block_can_be() {
+    let check = |frame: Bytes, expected: Result<(), &'static str>| {
+        for decoded in [Block::decode_first(&frame, OWNER), Block::decode_last(&frame, OWNER)] {
+            assert_eq!(decoded.map(|block| block.expect("all of it")).map(drop), expected.map_err(Malformed::Corrupt));
+        }
+    };
+    let (items, bytes) = (MAX_BLOCK_ITEMS, MAX_BLOCK_PLAIN_BYTES);
+    check(frame(Codec::Zstd, 0, items, bytes, 9), Ok(()));
+    let too_large = Err("a block is larger than the format allows");
+    check(frame(Codec::Zstd, 0, items + 1, bytes, 9), too_large);
+    check(frame(Codec::Zstd, 0, items, bytes + 1, 9), too_large);
+
+    // An item takes two bytes or more.
+    check(frame(Codec::None, 0, 1, 10, 10), Ok(()));
+    check(frame(Codec::None, 0, 5, 10, 10), Ok(()));
+    let counts = Err("a block counts no items, or more than it holds");
+    check(frame(Codec::None, 0, 0, 10, 10), counts);
+    check(frame(Codec::None, 0, 6, 10, 10), counts);
+
+    // What is compressed is shorter.
+    check(frame(Codec::Zstd, 0, 1, 10, 9), Ok(()));
+    let length = Err("the length of a block's data is wrong");
+    check(frame(Codec::Zstd, 0, 1, 10, 10), length);
+    check(frame(Codec::None, 0, 1, 10, 9), length);
+    check(frame(Codec::None, 0, 1, 10, 11), length);
+
+    check(frame(Codec::None, u64::MAX - 5, 5, 10, 10), Ok(()));
+    check(frame(Codec::None, u64::MAX - 4, 5, 10, 10), Err("its offsets go beyond 2^64"));
+}
+
+#[test]
+fn a_length_that_can_be_is_waited_for() {
+    let check = |length: usize, expected: Result<(), Malformed>| {
+        let bytes = Bytes::copy_from_slice(&(length as u32).to_le_bytes());
+        for decoded in [Block::decode_first(&bytes, OWNER), Block::decode_last(&bytes, OWNER)] {
+            assert_eq!(decoded.map(|block| assert!(block.is_none())), expected);
+        }
+    };
+    check(FRAME_BYTES, Ok(()));
+    check(MAX_FRAME_BYTES, Ok(()));
+    let impossible = Err(Malformed::Corrupt("the length of a block is impossible"));
+    check(FRAME_BYTES - 1, impossible);
+    check(MAX_FRAME_BYTES + 1, impossible);
+}
+
+#[test]
+fn blocks_that_are_decoded_together_hold_64_mib_at_most() {
+    // With three lengths of columns, a timestamp and a length of four bytes a block is 16 MiB.
+    let value = Bytes::from(vec![0; (16 << 20) - 8]);
+    let items: Vec<_> =
+        (0..5).map(|offset| item(offset, if offset < 4 { value.clone() } else { Bytes::new() })).collect();
+    let mut out = Vec::new();
+    let entries = encode_blocks(OWNER, &start(), &items, &BlockOptions::default(), 0, &mut out);
+    let bytes = Bytes::from(out);
+    let (mut count, more) = (0, Malformed::Corrupt("its blocks hold more than the format allows"));
+    assert_eq!(each_block(&bytes, &entries, OWNER, &mut |items| count += items.len()), Err(more));
+    assert_eq!(count, 4);
+}

@@ -248,3 +248,84 @@ fn a_full_table_stays_small_and_a_fuller_header_is_refused() {
     last.header.run.next_nonce = 1 << 120;
     assert!(matches!(last.encode(), Err(CommitTooLarge::Header { bytes }) if bytes > MAX_HEADER_BYTES));
 }
+
+#[test]
+fn a_header_of_exactly_16_kib_is_written_and_read() {
+    let mut commit = small(0, Vec::new());
+    let mut with_section = |bytes: usize| {
+        commit.header.sections = vec![Section { kind: 0x8000, bytes: vec![1; bytes].into() }];
+        commit.encode()
+    };
+    let rest = with_section(9_000).unwrap().header.header_length as usize - 9_000;
+    let full = with_section(MAX_HEADER_BYTES - rest).unwrap();
+    assert_eq!(full.header.header_length as usize, MAX_HEADER_BYTES);
+    assert_eq!(CommitHeader::decode(&full.body, &list()), Ok(full.header));
+    let error = with_section(MAX_HEADER_BYTES - rest + 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the commit's header takes 16385 bytes, 16384 at most: the list must be compacted first"
+    );
+}
+
+#[test]
+fn a_commit_has_262144_items_at_most() {
+    let read = |blocks: &[u32]| {
+        let mut header = small(0, Vec::new()).header;
+        header.run.count = blocks.iter().copied().map(u64::from).sum();
+        let block =
+            |&count| BlockEntry { position: 0, length: 100, first: 0, count, running_max_timestamp: 5, next_nonce: 1 };
+        header.own_blocks = blocks.iter().map(block).collect();
+        CommitHeader::decode(&header.write(&header.run), &list()).map(|header| header.run.count)
+    };
+    assert_eq!(read(&[65_536; 4]), Ok(262_144));
+    let more = Malformed::Corrupt("it has more items than the format allows");
+    assert_eq!(read(&[65_536, 65_536, 65_536, 65_536, 1]), Err(more));
+}
+
+#[test]
+fn a_large_commit_has_larger_blocks_so_that_its_directory_stays_small() {
+    let blocks = |last: usize| {
+        let mut sample = small(0, Vec::new());
+        let value = |offset| vec![0; if offset < 511 { 8 << 10 } else { last }];
+        let item = |offset| Item { offset, timestamp: 5, nonce: None, value: value(offset).into() };
+        sample.own = (0..512).map(item).collect();
+        sample.options.codec = Codec::None;
+        sample.header.run = Run::empty(0, i64::MIN, 0);
+        sample.own.iter().for_each(|item| sample.header.run.push(item));
+        sample.encode().unwrap().header.own_blocks.len()
+    };
+    // Three values of 8 KiB in 32 KiB, seven in 64 KiB: 4 MiB, and a byte more.
+    assert_eq!(blocks(8 << 10), 171);
+    assert_eq!(blocks((8 << 10) + 1), 74);
+}
+
+#[test]
+fn a_carry_knows_what_came_before_the_commit_that_it_begins_in() {
+    let (mut table, mut before) = (Vec::new(), Run::empty(0, i64::MIN, 0));
+    for (seq, timestamp) in (0..).zip([50, 70, 90]) {
+        let mut run = before.after();
+        for offset in run.first..run.first + 2 {
+            run.push(&Item { offset, timestamp, nonce: Some(offset.into()), value: Bytes::from("x") });
+        }
+        let commit = CommitIdentity { seq, session: SessionId(1), put_id: seq, handover: seq == 0, complete: false };
+        table.push(TableEntry {
+            commit,
+            run,
+            carry_first: run.first,
+            header_length: 300,
+            own_length: 400,
+            length: 400,
+        });
+        before = run;
+    }
+    for (first, timestamp, nonce) in [(0, 5, 0), (1, 5, 0), (2, 50, 2), (3, 50, 2), (4, 70, 4), (5, 70, 4)] {
+        let mut sample = small(3, table.clone());
+        let item = |offset| Item { offset, timestamp: 5, nonce: None, value: Bytes::from("x") };
+        sample.carried = (first..6).map(item).collect();
+        let encoded = sample.encode().unwrap();
+        let header = CommitHeader::decode(&encoded.body, &list()).unwrap();
+        assert_eq!(header, encoded.header);
+        let [block] = &header.carried_blocks[..] else { panic!("one block") };
+        assert_eq!((block.first, block.running_max_timestamp, block.next_nonce), (first, timestamp, nonce));
+    }
+}
