@@ -331,8 +331,8 @@ fn check(what: &'static str, name: &str) -> Result<String, NameError> {
     if name.is_empty() {
         return Err(NameError::Empty { what });
     }
-    // Escaping never shortens: do not escape a megabyte to refuse it.
-    let bytes = if name.len() > MAX_NAME_BYTES { name.len() } else { escape(name).len() };
+    // Counted first: a megabyte is not escaped to be refused.
+    let bytes = name.bytes().map(|byte| if is_plain(byte) { 1 } else { 3 }).sum();
     if bytes > MAX_NAME_BYTES {
         return Err(NameError::TooLong { what, name: shorten(name), bytes, limit: MAX_NAME_BYTES });
     }
@@ -401,7 +401,11 @@ mod tests {
         assert_eq!(KeyName::new(""), Err(NameError::Empty { what: "key" }));
         assert!(KeyspaceName::new(&"a".repeat(255)).is_ok());
         assert!(KeyName::new(&"ü".repeat(42)).is_ok());
-        for (name, shown, bytes) in [("ü".repeat(43), "ü".repeat(43), 258), (" ".repeat(255), " ".repeat(64), 765)] {
+        for (name, shown, bytes) in [
+            ("ü".repeat(43), "ü".repeat(43), 258),
+            ("ü".repeat(200), "ü".repeat(64), 1_200),
+            (" ".repeat(255), " ".repeat(64), 765),
+        ] {
             let too_long = NameError::TooLong { what: "key", name: shown, bytes, limit: 255 };
             assert_eq!(KeyName::new(&name), Err(too_long));
         }
