@@ -10,6 +10,8 @@ use crate::plan::read::test_list::{asked, commit_header, header, list_name, segm
 use crate::plan::read::tests::{layout, page, plain, request};
 use crate::plan::test_store::TestStore;
 use crate::plan::{Plan, Port, Step};
+use crate::wire::block::BlockOptions;
+use crate::wire::commit::encode_commit;
 use crate::wire::head::HeadPage;
 use crate::wire::identity::{ObjectId, SessionId};
 use crate::wire::run::Run;
@@ -149,6 +151,23 @@ fn the_front_of_a_large_commit_brings_items_that_are_near_along() {
     let block = format!("commit 0 {}..{}", block.position, block.end_position());
     assert_eq!(asked_for(&mut store, FORWARDS, 1_000, 5), [alone.clone(), block.clone()]);
     assert_eq!(asked_for(&mut store, BACKWARDS, 1_000, 5), [alone, block]);
+}
+
+#[test]
+fn a_table_that_tells_of_items_that_are_nowhere_is_damaged() {
+    let mut store = TestStore::default();
+    let items = plain(30, 100);
+    layout(vec![], vec![(10, 0), (10, 5), (10, 0)]).write(&mut store, &items);
+    // Commit 1 carries 5..10; the newest commit says that it carries 0..10.
+    let mut newest = commit_header(&store, 2);
+    newest.table[1].carry_first = 0;
+    let forged = encode_commit(newest, &items[20..], &[], &BlockOptions::default()).unwrap();
+    let name = list_name().commit(2);
+    store.objects.insert(name.clone(), forged.body);
+    assert_eq!(page(&mut store, FORWARDS, 10, from(0)).items, items[..10]);
+    let read = store.run(read_page(request(FORWARDS, 20, from(0), None)));
+    let reason = "its index and table do not cover the list";
+    assert_eq!(read, Err(CorruptObject { object: name, reason }.into()));
 }
 
 const MEBIBYTE: u64 = 1 << 20;
