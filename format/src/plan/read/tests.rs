@@ -26,6 +26,11 @@ pub(super) fn page(store: &mut TestStore, order: IterationOrder, max_size: u64, 
     store.run(read_page(request(order, max_size, filter, None))).unwrap()
 }
 
+/// A start at this offset.
+pub(super) fn from(offset: u64) -> ItemFilter {
+    ItemFilter { start_offset: Some(offset), ..ItemFilter::default() }
+}
+
 fn offsets(page: &Page) -> Vec<u64> {
     page.items.iter().map(|item| item.offset).collect()
 }
@@ -291,20 +296,16 @@ fn after_a_miss_a_read_asks_past_all_caches() {
     for (missing, newest) in [(true, Cache::Etag), (false, Cache::Reload)] {
         let mut store = TestStore::default();
         layout(vec![(100, false)], vec![(10, 0)]).write(&mut store, &items);
-        let filter = ItemFilter { start_offset: Some(50), ..ItemFilter::default() };
         // A cache has a damaged segment, or none.
-        let read =
-            store.run_with(read_page(request(IterationOrder::Forwards, 5, filter, None)), |store, request| {
-                match (store.answer(request), request) {
-                    (Answer::Got(object), Request::Get { name, cache: Cache::Immutable, .. })
-                        if name.contains("/seg/") =>
-                    {
-                        let body = vec![0; object.body.len()].into();
-                        if missing { Answer::Missing } else { Answer::Got(Object { body, ..object }) }
-                    }
-                    (answer, _) => answer,
+        let read = store.run_with(read_page(request(IterationOrder::Forwards, 5, from(50), None)), |store, request| {
+            match (store.answer(request), request) {
+                (Answer::Got(object), Request::Get { name, cache: Cache::Immutable, .. }) if name.contains("/seg/") => {
+                    let body = vec![0; object.body.len()].into();
+                    if missing { Answer::Missing } else { Answer::Got(Object { body, ..object }) }
                 }
-            });
+                (answer, _) => answer,
+            }
+        });
         assert_eq!(read.unwrap().items, items[50..55]);
         let caches = store.requests.iter().filter_map(|request| match request {
             Request::Get { cache, .. } => Some(*cache),
@@ -319,13 +320,12 @@ fn after_a_miss_a_read_asks_past_all_caches() {
 #[test]
 fn an_object_is_lost_that_stays_missing_under_one_newest_commit() {
     let items = plain(210, 10);
-    let filter = ItemFilter { start_offset: Some(90), ..ItemFilter::default() };
     // Reads from the first segment into the second; `missing` says which one is, by how often has been listed.
     let read = |moves: bool, missing: fn(usize) -> Option<u64>| {
         let mut store = TestStore::default();
         let layout = layout(vec![(100, false); 2], vec![(10, 0)]);
         layout.write(&mut store, &items);
-        let read = read_page(request(IterationOrder::Forwards, 20, filter, None));
+        let read = read_page(request(IterationOrder::Forwards, 20, from(90), None));
         let read = store.run_with(read, |store, request| {
             let lists = store.counts().lists;
             match request {

@@ -7,17 +7,13 @@ use crate::plan::Request;
 use crate::plan::read::test_list::{
     Layout, asked, commit_header, create_keyspace, list_name, segment_header, segment_name,
 };
-use crate::plan::read::tests::{layout, page, plain, request};
+use crate::plan::read::tests::{from, layout, page, plain, request};
 use crate::plan::read::{Page, read_page};
 use crate::plan::test_store::TestStore;
 use crate::wire::identity::ObjectId;
 
 const FORWARDS: IterationOrder = IterationOrder::Forwards;
 const BACKWARDS: IterationOrder = IterationOrder::Backwards;
-
-fn from(offset: u64) -> ItemFilter {
-    ItemFilter { start_offset: Some(offset), ..ItemFilter::default() }
-}
 
 fn written(layout: &Layout, items: &[Item]) -> TestStore {
     let mut store = TestStore::default();

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::item::ItemFilter;
 use crate::limits::MAX_PAGE_VALUE_BYTES;
 use crate::plan::read::read_page;
 use crate::plan::read::test_list::{asked, commit_header, header, list_name, segment_header};
-use crate::plan::read::tests::{layout, page, plain, request};
+use crate::plan::read::tests::{from, layout, page, plain, request};
 use crate::plan::test_store::TestStore;
 use crate::plan::{Plan, Port, Step};
 use crate::wire::block::BlockOptions;
@@ -18,10 +17,6 @@ use crate::wire::run::Run;
 
 const FORWARDS: IterationOrder = IterationOrder::Forwards;
 const BACKWARDS: IterationOrder = IterationOrder::Backwards;
-
-fn from(offset: u64) -> ItemFilter {
-    ItemFilter { start_offset: Some(offset), ..ItemFilter::default() }
-}
 
 /// Reads one page of a list and says what was asked for once its newest commit was there, all of it.
 fn asked_for(store: &mut TestStore, order: IterationOrder, start: u64, size: u64) -> Vec<String> {

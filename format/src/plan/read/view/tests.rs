@@ -4,7 +4,7 @@ use super::*;
 use crate::error::FormatError;
 use crate::item::{Item, ItemFilter};
 use crate::plan::read::test_list::{Layout, asked, commit_header, create_keyspace, list_name};
-use crate::plan::read::tests::{layout, page, plain, request};
+use crate::plan::read::tests::{from, layout, page, plain, request};
 use crate::plan::read::{Page, read_page};
 use crate::plan::test_store::TestStore;
 use crate::wire::identity::{BlockOwner, CommitIdentity, SessionId};
@@ -13,10 +13,6 @@ use crate::wire::token::Token;
 
 const FORWARDS: IterationOrder = IterationOrder::Forwards;
 const BACKWARDS: IterationOrder = IterationOrder::Backwards;
-
-fn from(offset: u64) -> ItemFilter {
-    ItemFilter { start_offset: Some(offset), ..ItemFilter::default() }
-}
 
 /// Commit 7 with items 500..600 in 70,000 bytes, its header of 1,000 bytes in front.
 fn entry() -> TableEntry {
