@@ -62,3 +62,30 @@ impl Bound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_reached_with_the_first_item_that_meets_it() {
+        let bounds =
+            [Bound::TimestampAtLeast(7), Bound::TimestampAbove(7), Bound::NonceAtLeast(7), Bound::NonceAbove(7)];
+        for (number, expected) in [(6, [false; 4]), (7, [true, false, true, false]), (8, [true; 4])] {
+            let item = Item { offset: 0, timestamp: number, nonce: Some(number as u128), value: Default::default() };
+            let next_nonce = number as u128 + 1;
+            assert_eq!(bounds.map(|bound| bound.met_by(&item)), expected, "{number}");
+            assert_eq!(bounds.map(|bound| bound.reached(number, next_nonce)), expected, "{number}");
+        }
+        assert!(!Bound::NonceAbove(u128::MAX).reached(i64::MAX, u128::MAX));
+    }
+
+    #[test]
+    fn every_item_is_at_or_after_the_earliest_timestamp() {
+        let filter = |timestamp| ItemFilter { start_timestamp: Some(timestamp), ..ItemFilter::default() };
+        let (earliest, next) = (filter(i64::MIN), filter(i64::MIN + 1));
+        assert_eq!(Bound::of_filter(&earliest, IterationOrder::Forwards), []);
+        assert_eq!(Bound::of_filter(&next, IterationOrder::Forwards), [Bound::TimestampAtLeast(i64::MIN + 1)]);
+        assert_eq!(Bound::of_filter(&earliest, IterationOrder::Backwards), [Bound::TimestampAbove(i64::MIN)]);
+    }
+}

@@ -281,3 +281,61 @@ impl Filling {
         self.items
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn items(range: Range<u64>, value: &Bytes) -> Vec<Item> {
+        range.map(|offset| Item { offset, timestamp: 0, nonce: None, value: value.clone() }).collect()
+    }
+
+    #[test]
+    fn a_page_holds_8_mib_of_values_and_no_byte_more() {
+        for (value_bytes, held) in [(2 << 20, 4), ((2 << 20) + 1, 3)] {
+            let mut filling = Filling::new(IterationOrder::Forwards, 10);
+            filling.move_to(0, 10, None);
+            assert!(filling.take(items(0..10, &vec![0; value_bytes].into())));
+            assert!(filling.is_full());
+            assert_eq!((filling.at(), filling.into_items().len()), (held, held as usize));
+        }
+    }
+
+    #[test]
+    fn the_next_page_probably_takes_a_sixteenth_more_in_whole_blocks() {
+        // Blocks of 10 items and 500 bytes.
+        let take = |order, size, blocks: Vec<u64>| {
+            let mut filling = Filling::new(order, size);
+            let at = match order {
+                IterationOrder::Forwards => blocks[0] * 10,
+                IterationOrder::Backwards => blocks[0] * 10 + 10,
+            };
+            filling.move_to(at, if order == IterationOrder::Forwards { 1_000 } else { 0 }, None);
+            for block in blocks {
+                let offsets = block * 10..block * 10 + 10;
+                filling.note_block(offsets.clone(), 500);
+                assert!(filling.take(items(offsets, &Bytes::new())));
+            }
+            filling.next_page_bytes()
+        };
+        // 320 items again, and 20: 34 blocks.
+        assert_eq!(take(IterationOrder::Forwards, 320, (0..32).collect()), 34 * 500);
+        assert_eq!(take(IterationOrder::Backwards, 320, (8..40).rev().collect()), 34 * 500);
+        // 325 items, 20, and the 5 that its last block has delivered already.
+        assert_eq!(take(IterationOrder::Forwards, 325, (0..33).collect()), 35 * 500);
+        assert_eq!(take(IterationOrder::Backwards, 325, (7..40).rev().collect()), 35 * 500);
+    }
+
+    #[test]
+    fn while_the_start_is_open_the_window_is_wanted_too() {
+        // Forwards the last item of the window may be the page's first, backwards the first one may be just beyond it.
+        for (order, wanted) in [(IterationOrder::Forwards, 5 + 9), (IterationOrder::Backwards, 5 + 10)] {
+            let mut filling = Filling::new(order, 5);
+            filling.move_to(20, 100, Some(Probe::new(20..30, vec![Bound::TimestampAtLeast(1)], 0)));
+            assert_eq!(filling.want().items, wanted);
+            filling.move_to(20, 100, None);
+            assert_eq!(filling.want().items, 5);
+        }
+    }
+}

@@ -126,3 +126,6 @@ pub(super) fn next_block(order: IterationOrder, bytes: &Bytes, owner: BlockOwner
 pub(super) fn holds(block: &Block, offset: u64) -> bool {
     offset.checked_sub(block.first).is_some_and(|number| number < u64::from(block.count))
 }
+
+#[cfg(test)]
+mod tests;

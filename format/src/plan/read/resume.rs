@@ -310,3 +310,6 @@ impl Frames {
         Some(length.saturating_sub(rest.len() as u64))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -463,3 +463,6 @@ fn slice(bytes: &Bytes, start: u64, end: u64) -> Option<Bytes> {
     let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
     (start <= end && end <= bytes.len()).then(|| bytes.slice(start..end))
 }
+
+#[cfg(test)]
+mod tests;

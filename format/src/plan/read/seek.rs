@@ -152,3 +152,58 @@ fn narrow(blocks: &[BlockEntry], run: &Run, bound: Bound) -> Range<u64> {
         None => whole,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::item::{ItemFilter, IterationOrder};
+    use crate::plan::read::test_list::{asked, commit_header, list_name, segment_header};
+    use crate::plan::read::tests::{layout, page, plain};
+    use crate::plan::test_store::TestStore;
+
+    const FORWARDS: IterationOrder = IterationOrder::Forwards;
+    const BACKWARDS: IterationOrder = IterationOrder::Backwards;
+
+    #[test]
+    fn where_the_offset_is_the_strictest_start_no_other_is_looked_at() {
+        let mut store = TestStore::default();
+        layout(vec![(2_000, false)], vec![(10, 0)]).write(&mut store, &plain(2_010, 100));
+        let newest = store.objects[&list_name().commit(1)].len();
+        let blocks = segment_header(&store, 0).blocks;
+        for (order, offset, timestamp) in [(FORWARDS, 1_500, 10_005), (BACKWARDS, 100, 10_005)] {
+            store.forget();
+            let filter =
+                ItemFilter { start_offset: Some(offset), start_timestamp: Some(timestamp), ..ItemFilter::default() };
+            assert_eq!(page(&mut store, order, 10, filter).items[0].offset, offset);
+            let block = blocks.iter().find(|block| block.end() > offset).unwrap();
+            let block = format!("segment 0 {}..{}", block.position, block.end_position());
+            assert_eq!(asked(&store), ["list", &format!("commit 1 0..{newest}"), "head", &block], "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_within_a_large_commit_takes_its_header_and_the_block_that_has_it() {
+        let mut store = TestStore::default();
+        layout(vec![], vec![(2_000, 0), (10, 0)]).write(&mut store, &plain(2_010, 100));
+        let newest = store.objects[&list_name().commit(1)].len();
+        let header = commit_header(&store, 0);
+        // In its first block, and in one further on.
+        for number in [0, 3] {
+            let block = header.own_blocks[number];
+            let position = block.first + 20;
+            for order in [FORWARDS, BACKWARDS] {
+                store.forget();
+                let filter = ItemFilter { start_timestamp: Some(position as i64 * 10), ..ItemFilter::default() };
+                assert_eq!(page(&mut store, order, 1, filter).items[0].offset, position);
+                // Backwards its first item may be the first one after the page.
+                let first = if order == BACKWARDS && number > 0 { header.own_blocks[number - 1] } else { block };
+                let expected = [
+                    "list".to_owned(),
+                    format!("commit 1 0..{newest}"),
+                    format!("commit 0 0..{}", header.header_length),
+                    format!("commit 0 {}..{}", first.position, block.end_position()),
+                ];
+                assert_eq!(asked(&store), expected, "{order:?}");
+            }
+        }
+    }
+}

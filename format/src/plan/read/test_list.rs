@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::item::{Item, ItemFilter, IterationOrder};
 use crate::names::{KeyspaceName, ListName, Prefix, keyspace_object};
+use crate::plan::Request;
 use crate::plan::test_store::TestStore;
 use crate::wire::block::BlockOptions;
 use crate::wire::carried_block::CarriedBlock;
@@ -16,7 +17,7 @@ use crate::wire::identity::{CommitIdentity, ObjectId, SessionId};
 use crate::wire::keyspace::KeyspaceObject;
 use crate::wire::leaf::LeafPage;
 use crate::wire::run::Run;
-use crate::wire::segment::encode_segment;
+use crate::wire::segment::{SegmentHeader, encode_segment};
 
 /// How the items of a list are spread over objects.
 #[derive(Debug, Clone)]
@@ -39,6 +40,39 @@ pub(crate) struct Layout {
 
 pub(crate) fn list_name() -> ListName {
     ListName::new(&Prefix::new("").unwrap(), "space", "key").unwrap()
+}
+
+/// The header of the commit of this number.
+pub(crate) fn commit_header(store: &TestStore, seq: u64) -> CommitHeader {
+    CommitHeader::decode(&store.objects[&list_name().commit(seq)], &list_name().hash()).unwrap()
+}
+
+/// The name of the first generation's segment of this number: the commits that it replaces would have it.
+pub(crate) fn segment_name(number: u64) -> String {
+    list_name().segment(ObjectId { x: number + 1, id: 0 })
+}
+
+/// The header of that segment.
+pub(crate) fn segment_header(store: &TestStore, number: u64) -> SegmentHeader {
+    SegmentHeader::decode(&store.objects[&segment_name(number)], &list_name().hash()).unwrap()
+}
+
+/// What was asked for since the store forgot it: objects of a [`Layout`], and which of their bytes.
+pub(crate) fn asked(store: &TestStore) -> Vec<String> {
+    let list = list_name();
+    let asked = store.requests.iter().map(|request| {
+        let Request::Get { name, range: Some(range), .. } = request else { return "list".to_owned() };
+        let (start, end) = (range.start, range.end);
+        if let Some(seq) = list.parse_commit(name) {
+            return format!("commit {seq} {start}..{end}");
+        }
+        if let Some(id) = list.parse_segment(name) {
+            return format!("segment {} {start}..{end}", id.x - 1);
+        }
+        let page = list.parse_index_page(name).unwrap();
+        page.id.checked_sub(1_000).map_or("head".to_owned(), |number| format!("leaf {number}"))
+    });
+    asked.collect()
 }
 
 /// Creates the keyspace of [`list_name`].
@@ -168,7 +202,7 @@ impl Layout {
     }
 }
 
-fn header(seq: u64, generation: u64, before: Run, own: &[Item]) -> CommitHeader {
+pub(crate) fn header(seq: u64, generation: u64, before: Run, own: &[Item]) -> CommitHeader {
     let mut run = before.after();
     own.iter().for_each(|item| run.push(item));
     let session = SessionId(u128::from(generation) + 1);

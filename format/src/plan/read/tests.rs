@@ -4,12 +4,14 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::test_list::{Layout, create_keyspace, expected, filters, items, layouts, list_name, orders};
+use super::test_list::{
+    Layout, asked, create_keyspace, expected, filters, items, layouts, list_name, orders, segment_name,
+};
 use super::{Page, PageRequest, read_page};
-use crate::error::FormatError;
+use crate::error::{CorruptObject, FormatError};
 use crate::item::{Item, ItemFilter, IterationOrder};
-use crate::plan::Request;
 use crate::plan::test_store::TestStore;
+use crate::plan::{Answer, Cache, Object, Request};
 
 pub(super) fn request(
     order: IterationOrder,
@@ -22,6 +24,11 @@ pub(super) fn request(
 
 pub(super) fn page(store: &mut TestStore, order: IterationOrder, max_size: u64, filter: ItemFilter) -> Page {
     store.run(read_page(request(order, max_size, filter, None))).unwrap()
+}
+
+/// A start at this offset.
+pub(super) fn from(offset: u64) -> ItemFilter {
+    ItemFilter { start_offset: Some(offset), ..ItemFilter::default() }
 }
 
 fn offsets(page: &Page) -> Vec<u64> {
@@ -281,6 +288,87 @@ fn a_lost_or_damaged_segment_is_an_error_that_names_it() {
     assert!(matches!(read(&mut store), Err(FormatError::Corrupt(corrupt)) if corrupt.object == name));
     store.objects.insert(name, body);
     assert_eq!(read(&mut store).unwrap().items, items[..10]);
+}
+
+#[test]
+fn after_a_miss_a_read_asks_past_all_caches() {
+    let items = plain(110, 10);
+    for (missing, newest) in [(true, Cache::Etag), (false, Cache::Reload)] {
+        let mut store = TestStore::default();
+        layout(vec![(100, false)], vec![(10, 0)]).write(&mut store, &items);
+        // A cache has a damaged segment, or none.
+        let read = store.run_with(read_page(request(IterationOrder::Forwards, 5, from(50), None)), |store, request| {
+            match (store.answer(request), request) {
+                (Answer::Got(object), Request::Get { name, cache: Cache::Immutable, .. }) if name.contains("/seg/") => {
+                    let body = vec![0; object.body.len()].into();
+                    if missing { Answer::Missing } else { Answer::Got(Object { body, ..object }) }
+                }
+                (answer, _) => answer,
+            }
+        });
+        assert_eq!(read.unwrap().items, items[50..55]);
+        let caches = store.requests.iter().filter_map(|request| match request {
+            Request::Get { cache, .. } => Some(*cache),
+            _ => None,
+        });
+        let first = [Cache::Etag, Cache::Immutable, Cache::Immutable];
+        // A newest commit that says what LIST says is not doubted where an object is missing.
+        assert_eq!(caches.collect::<Vec<_>>(), [first, [newest, Cache::Reload, Cache::Reload]].concat());
+    }
+}
+
+#[test]
+fn an_object_is_lost_that_stays_missing_under_one_newest_commit() {
+    let items = plain(210, 10);
+    // Reads from the first segment into the second; `missing` says which one is, by how often has been listed.
+    let read = |moves: bool, missing: fn(usize) -> Option<u64>| {
+        let mut store = TestStore::default();
+        let layout = layout(vec![(100, false); 2], vec![(10, 0)]);
+        layout.write(&mut store, &items);
+        let read = read_page(request(IterationOrder::Forwards, 20, from(90), None));
+        let read = store.run_with(read, |store, request| {
+            let lists = store.counts().lists;
+            match request {
+                Request::List { .. } if moves => {
+                    // Trimmed: another newest commit, and the same objects.
+                    Layout { start: lists as u64, ..layout.clone() }.write(store, &items);
+                }
+                Request::Get { name, .. } if missing(lists).is_some_and(|number| *name == segment_name(number)) => {
+                    return Answer::Missing;
+                }
+                _ => {}
+            }
+            store.answer(request)
+        });
+        (read.map(|page| offsets(&page)), store.counts().lists)
+    };
+    let reason = "it is missing or another object stands in its place, though the newest commit refers to it";
+    let lost = |number| Err(FormatError::from(CorruptObject { object: segment_name(number), reason }));
+    let found = || Ok((90..110).collect::<Vec<_>>());
+    assert_eq!(read(false, |_| Some(0)), (lost(0), 3));
+    assert_eq!(read(false, |lists| (lists <= 2).then_some(0)), (found(), 3));
+    assert_eq!(read(false, |lists| (lists <= 4).then_some(u64::from(lists > 2))), (found(), 5));
+    assert_eq!(read(true, |lists| (lists <= 5).then_some(0)), (found(), 6));
+}
+
+#[test]
+fn only_a_page_from_an_end_of_the_list_loads_a_small_newest_commit_whole() {
+    let mut store = TestStore::default();
+    let items = plain(300, 100);
+    layout(vec![], vec![(300, 0)]).write(&mut store, &items);
+    let length = store.objects[&list_name().commit(0)].len();
+    assert!(length > 20_000);
+    let first = page(&mut store, IterationOrder::Forwards, 299, ItemFilter::default());
+    assert_eq!(asked(&store), ["list".to_owned(), format!("commit 0 0..{length}")]);
+    store.forget();
+    let filter = ItemFilter { start_timestamp: Some(5), ..ItemFilter::default() };
+    page(&mut store, IterationOrder::Forwards, 1, filter);
+    assert_eq!(asked(&store)[..2], ["list", "commit 0 0..16384"]);
+    store.forget();
+    // To the end of its snapshot, and from there in that of a Load.
+    let continued = request(IterationOrder::Forwards, 5, ItemFilter::default(), first.continuation);
+    assert_eq!(offsets(&store.run(read_page(continued)).unwrap()), [299]);
+    assert_eq!(asked(&store)[1..], ["list", "commit 0 0..16384"]);
 }
 
 #[test]

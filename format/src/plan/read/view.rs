@@ -318,3 +318,6 @@ impl View {
 fn damaged(object: String, reason: &'static str) -> Miss {
     Miss::Damaged(CorruptObject { object, reason }.into())
 }
+
+#[cfg(test)]
+mod tests;
