@@ -64,8 +64,7 @@ pub(super) async fn resume(port: &Port, list: &ListName, token: &Token, filling:
     view.scans = true;
     match read_on(&mut view, token, filling, missed).await {
         Err(_) => Resumed::Onward { missed: true },
-        Ok(()) if filling.is_full() => full(token, view.place(order, filling.next()), filling),
-        Ok(()) => ended(order),
+        Ok(()) => full(token, view.place(order, filling.next()), filling),
     }
 }
 
@@ -199,7 +198,7 @@ impl Frames {
                 Some(Outcome::Gone) if !any && self.is_header(&rest) => return Outcome::Ended,
                 Some(outcome) => return outcome,
                 None if !object_ends => {}
-                None if any && self.ends_at(&rest, filling, true) => return Outcome::Ended,
+                None if any => return Outcome::Ended,
                 None if self.is_header(&rest) => return Outcome::Ended,
                 None => return Outcome::Gone,
             }
@@ -244,8 +243,9 @@ impl Frames {
                 Ok(None) => return None,
                 Err(_) => return Some(other),
             };
+            // The object is there, and is the token's: the next item is elsewhere.
             if !holds(&block, filling.next()) {
-                return Some(other);
+                return Some(Outcome::Ended);
             }
             let Ok(items) = block.items() else { return Some(Outcome::Gone) };
             filling.note_block(block.first..block.first.saturating_add(u64::from(block.count)), block.length);

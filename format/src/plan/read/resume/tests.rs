@@ -316,3 +316,21 @@ fn an_object_is_the_same_by_its_id_or_by_number_and_owner() {
         assert!(!same_object(one, None));
     }
 }
+
+/// The page before ends with the commit's own blocks, exactly where its GET ended; what follows there are carried ones.
+#[test]
+fn a_page_that_begins_with_another_commit_is_no_miss() {
+    let mut items = plain(42, 100);
+    for (offset, length) in [(10, 20_000), (11, 80_000)] {
+        items[offset].value = plain(1, length)[0].value.clone();
+    }
+    let mut store = written(&layout(vec![], vec![(5, 0), (5, 5), (2, 5), (10, 0), (10, 0), (10, 0)]), &items);
+    let mut continuation = None;
+    for offset in 7..14 {
+        store.forget();
+        let read = store.run(read_page(request(FORWARDS, 1, from(7), continuation))).unwrap();
+        assert_eq!((read.items[0].offset, read.continuation_misses), (offset, 0));
+        assert!(offset == 7 || store.counts().lists == 0, "offset {offset}: {:?}", asked(&store));
+        continuation = read.continuation;
+    }
+}
