@@ -19,14 +19,15 @@ part() {
     minutes="$minutes$(printf '%6d:%02d  %s' $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "$1${beside:-}")"$'\n'
 }
 
-# aside NAME PART...: these parts, one after the other, beside what follows, and after it where both want the processor.
+# aside NAME NICENESS PART...: these parts, one after the other, beside what follows; where several want the processor, those
+# of a higher niceness come later, and what follows comes first.
 aside() {
-    local name=$1
-    shift
+    local name=$1 niceness=$2
+    shift 2
     rm -f "$log_dir/$name.counts"
     (
         beside=' (beside others)' passed=0 failed=0 failures='' minutes=''
-        renice -n 15 -p "$(exec sh -c 'echo $PPID')" >/dev/null
+        renice -n "$niceness" -p "$(exec sh -c 'echo $PPID')" >/dev/null
         for each in "$@"; do part "$each"; done
         printf '%q ' "$passed" "$failed" "$failures" "$minutes" >"$log_dir/$name.counts"
     ) >"$log_dir/$name.log" 2>&1 </dev/null &
