@@ -21,6 +21,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// The longest of all, together, takes a fifth of this on a busy machine.
 const LONGEST_COMPILATION: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+const TOLD_EVERY: usize = 250;
 /// A mutant may ask for any amount of memory.
 const MEMORY_KIBIBYTES: &str = "6000000";
 
@@ -68,7 +69,11 @@ pub fn try_switched(folders: &Folders, wanted: &[usize]) -> Result<BTreeMap<usiz
                     break;
                 }
             }
-            outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(*number, outcome);
+            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            outcomes.insert(*number, outcome);
+            if outcomes.len() % TOLD_EVERY == 0 {
+                println!("{} of {} are tried", outcomes.len(), wanted.len());
+            }
         }
         Ok(())
     };
