@@ -8,13 +8,15 @@ use syn::visit::{self, Visit};
 
 use crate::mutant::{Genre, Mutant, Outcome};
 
+/// Mutants by their numbers, and what stands there with each.
+pub type Replacements = Vec<(usize, String)>;
+
 /// A place in a file with the mutants of it.
 pub struct Site {
     /// In bytes; empty where something is only added.
     pub range: Range<usize>,
     pub kind: Kind,
-    /// The number of each, and the text that stands there instead.
-    pub mutants: Vec<(usize, String)>,
+    pub mutants: Replacements,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +54,7 @@ pub fn find(
 
 struct Finder<'a> {
     source: &'a str,
-    wanted: BTreeMap<(Genre, usize, usize), Vec<(usize, String)>>,
+    wanted: BTreeMap<(Genre, usize, usize), Replacements>,
     sites: Vec<Site>,
     others: Vec<(usize, Outcome)>,
     /// Within what is computed by the compiler, which knows no switches.
@@ -60,13 +62,13 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn take(&mut self, genre: Genre, of: impl Fn(&Range<usize>) -> bool) -> Vec<(Range<usize>, Vec<(usize, String)>)> {
+    fn take(&mut self, genre: Genre, of: impl Fn(&Range<usize>) -> bool) -> Vec<(Range<usize>, Replacements)> {
         let found: Vec<_> =
             self.wanted.keys().filter(|(kind, start, end)| *kind == genre && of(&(*start..*end))).copied().collect();
         found.into_iter().filter_map(|key| Some((key.1..key.2, self.wanted.remove(&key)?))).collect()
     }
 
-    fn add(&mut self, range: Range<usize>, kind: Kind, mutants: Vec<(usize, String)>) {
+    fn add(&mut self, range: Range<usize>, kind: Kind, mutants: Replacements) {
         if self.constant {
             self.leave(mutants, Outcome::Alone);
         } else if !mutants.is_empty() {
@@ -74,7 +76,7 @@ impl Finder<'_> {
         }
     }
 
-    fn leave(&mut self, mutants: Vec<(usize, String)>, outcome: Outcome) {
+    fn leave(&mut self, mutants: Replacements, outcome: Outcome) {
         self.others.extend(mutants.into_iter().map(|(number, _)| (number, outcome)));
     }
 

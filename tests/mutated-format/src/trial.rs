@@ -93,8 +93,9 @@ fn build_program(tree: &Path, build: &[&str], run: &[&str]) -> Result<Program> {
     let output = output.map_err(|source| Error::Command { command: "cargo".to_owned(), source })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let artifacts = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = artifacts.filter(|artifact| artifact["target"]["name"] == *name && artifact["executable"].is_string());
-    let path = built.last().and_then(|artifact| Some(artifact["executable"].as_str()?.to_owned()));
+    let mut built =
+        artifacts.filter(|artifact| artifact["target"]["name"] == *name && artifact["executable"].is_string());
+    let path = built.next_back().and_then(|artifact| Some(artifact["executable"].as_str()?.to_owned()));
     let path = path.ok_or_else(|| Error::NotByAMutant(String::from_utf8_lossy(&output.stderr).into_owned()))?;
     let mut arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     if build[0] == "test" {
