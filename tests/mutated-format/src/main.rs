@@ -78,11 +78,26 @@ fn all() -> Result<usize> {
     outcomes.retain(|number, _| mutants[*number].name.contains(name));
     let wanted: Vec<usize> = switched.into_iter().filter(|number| mutants[*number].name.contains(name)).collect();
     println!("{} mutants are behind switches", wanted.len());
-    outcomes.extend(trial::try_switched(&folders, &wanted)?);
+    let tried = trial::try_switched(&folders, &wanted)?;
+    tell_survivors(&mutants, &tried, &explanations);
+    outcomes.extend(tried);
     let alone: Vec<usize> =
         outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Alone).map(|(number, _)| *number).collect();
-    outcomes.extend(trial::try_alone(&folders, &mutants, &alone)?);
+    let tried = trial::try_alone(&folders, &mutants, &alone)?;
+    tell_survivors(&mutants, &tried, &explanations);
+    outcomes.extend(tried);
     Ok(report(&mutants, &outcomes, &explanations))
+}
+
+type Outcomes = BTreeMap<usize, Outcome>;
+type Explanations = BTreeMap<String, String>;
+
+fn tell_survivors(mutants: &[Mutant], outcomes: &Outcomes, explanations: &Explanations) {
+    let missed = outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Missed);
+    let unexplained = missed
+        .map(|(number, _)| &mutants[*number])
+        .filter(|mutant| !explanations.contains_key(&mutant.without_place()));
+    unexplained.for_each(|mutant| println!("survives: {}", mutant.name));
 }
 
 fn report(mutants: &[Mutant], outcomes: &BTreeMap<usize, Outcome>, explanations: &BTreeMap<String, String>) -> usize {
@@ -97,10 +112,7 @@ fn report(mutants: &[Mutant], outcomes: &BTreeMap<usize, Outcome>, explanations:
                 unused.remove(&mutant.without_place());
                 explained += 1;
             }
-            Outcome::Missed | Outcome::Alone => {
-                println!("survives: {}", mutant.name);
-                survived += 1;
-            }
+            Outcome::Missed | Outcome::Alone => survived += 1,
         }
     }
     if outcomes.len() == mutants.len() {
