@@ -2,6 +2,7 @@
 
 mod failure;
 mod put_headers;
+mod whole_listing;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::error::WriterError;
 use crate::store::{ObjectStore, StoreError};
 use failure::Failure;
 use put_headers::PutHeaders;
+use whole_listing::WholeListing;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the begin of a request to its answer: room for 16 MiB over a slow line.
@@ -110,6 +112,8 @@ impl S3ObjectStore {
                 .set_delimiter(delimiter.then(|| "/".to_owned()))
                 // Foreign names may hold characters that XML cannot.
                 .encoding_type(EncodingType::Url)
+                .customize()
+                .interceptor(WholeListing)
                 .send()
                 .await
                 .map_err(|error| self.error("ListObjectsV2", &prefix, error))?;

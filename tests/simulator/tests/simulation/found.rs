@@ -49,3 +49,9 @@ fn a_run_goes_on_after_a_crash_that_nobody_waits_for() {
     std::thread::spawn(move || told.send(run(31_602, false).violation));
     assert_eq!(ended.recv_timeout(std::time::Duration::from_secs(60)), Ok(None));
 }
+
+/// The AWS SDK took the first half of a LIST's answer for all of it, and a sweep said that an object with half a name is corrupt.
+#[test]
+fn a_listing_that_is_cut_on_its_way_to_the_sdk_is_asked_for_again() {
+    assert_eq!(run(57_922, false).violation, None);
+}
