@@ -100,11 +100,11 @@ impl Session {
                 Err(Stop::Failed(error)) => return Err(error),
                 // A page of the index was replaced since; unless the newest commit is still the one that refers to it.
                 Err(Stop::GaveUp(page)) => {
-                    let now = Some((page, self.newest.as_ref().map(|newest| newest.commit)));
-                    if let (true, Some((page, _))) = (missing == now, &now) {
-                        return Err(pages::lost_page(page));
+                    let now = (page, self.newest.as_ref().map(|newest| newest.commit));
+                    if missing.as_ref() == Some(&now) {
+                        return Err(pages::lost_page(&now.0));
                     }
-                    (misses, missing) = (misses + 1, now);
+                    (misses, missing) = (misses + 1, Some(now));
                     self.reload(port).await?;
                     continue;
                 }

@@ -236,12 +236,11 @@ impl Frames {
     /// Takes the blocks at hand; `None` where more bytes are needed.
     fn take_all(&mut self, rest: &mut Bytes, filling: &mut Filling, any: &mut bool) -> Option<Outcome> {
         loop {
-            // In front of the first block there is a header, and behind a commit's own blocks its carried ones.
-            let other = if *any { Outcome::Ended } else { Outcome::Gone };
             let block = match self.next_block(rest) {
                 Ok(Some(block)) => block,
                 Ok(None) => return None,
-                Err(_) => return Some(other),
+                // In front of the first block there is a header, and behind a commit's own blocks its carried ones.
+                Err(_) => return Some(if *any { Outcome::Ended } else { Outcome::Gone }),
             };
             // The object is there, and is the token's: the next item is elsewhere.
             if !holds(&block, filling.next()) {
