@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::files::{self, LIBRARY, read, replace};
 use crate::mutant::{Mutant, Outcome};
 use crate::sites;
 use crate::source::{SWITCHES, Switched};
@@ -48,9 +49,8 @@ fn write(
     mutants: &[Mutant],
     refused: &BTreeSet<usize>,
 ) -> Result<(BTreeMap<String, Switched>, Others)> {
-    let names: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
-    let (mut files, mut others) = (BTreeMap::new(), Vec::new());
-    for name in names {
+    let (mut switched_files, mut others) = (BTreeMap::new(), Vec::new());
+    for name in files::of(mutants) {
         let source = read(&folders.root.join(name))?;
         let parsed = syn::parse_file(&source).map_err(|source| Error::Parse { path: name.to_owned(), source })?;
         let of_file =
@@ -62,12 +62,12 @@ fn write(
         others.extend(left);
         let switched = Switched::of(&source, &sites);
         replace(&folders.tree.join(name), &switched.text)?;
-        files.insert(name.to_owned(), switched);
+        switched_files.insert(name.to_owned(), switched);
     }
-    let root = "format/src/lib.rs";
     replace(&folders.tree.join("format/src/switches.rs"), SWITCHES)?;
-    replace(&folders.tree.join(root), &format!("{}\nmod switches;\n", read(&folders.root.join(root))?))?;
-    Ok((files, others))
+    let library = format!("{}\nmod switches;\n", read(&folders.root.join(LIBRARY))?);
+    replace(&folders.tree.join(LIBRARY), &library)?;
+    Ok((switched_files, others))
 }
 
 /// What the compiler has against it.
@@ -103,16 +103,4 @@ fn compiler_error(message: &Value) -> CompilerError {
         Some((span["file_name"].as_str()?.to_owned(), usize::try_from(span["line_start"].as_u64()?).ok()?))
     });
     CompilerError { places: places.collect(), message: message["rendered"].as_str().unwrap_or_default().to_owned() }
-}
-
-pub fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.display().to_string(), source })
-}
-
-/// Leaves a file alone that is so already: cargo would compile it again.
-pub fn replace(path: &Path, text: &str) -> Result<()> {
-    if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
-        return Ok(());
-    }
-    std::fs::write(path, text).map_err(|source| Error::Io { path: path.display().to_string(), source })
 }

@@ -7,6 +7,7 @@
 
 mod compile;
 mod explained;
+mod files;
 mod mutant;
 mod sites;
 mod source;

@@ -62,7 +62,6 @@ impl Mutant {
 }
 
 pub fn read_list(path: &Path) -> Result<Vec<Mutant>> {
-    let shown = || path.display().to_string();
-    let text = std::fs::read(path).map_err(|source| Error::Io { path: shown(), source })?;
-    serde_json::from_slice(&text).map_err(|source| Error::List { path: shown(), source })
+    let text = crate::files::read(path)?;
+    serde_json::from_str(&text).map_err(|source| Error::List { path: path.display().to_string(), source })
 }

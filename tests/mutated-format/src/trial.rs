@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::compile::{read, replace};
+use crate::files::{self, LIBRARY, read, replace};
 use crate::mutant::{Mutant, Outcome};
 use crate::sites::bytes_of;
 use crate::{Error, Folders, Result};
 
 /// Tests that a mutant makes endless are caught by it, too.
 const LONGEST: Duration = Duration::from_secs(20);
-/// The longest of all, together, takes a fifth of this on a busy machine.
+/// Compiling the crate and its tests, or running them; a mutant may make either endless.
 const LONGEST_COMPILATION: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const TOLD_EVERY: usize = 250;
@@ -142,11 +142,13 @@ fn ends_well(mut child: Child, longest: Duration) -> std::io::Result<bool> {
 
 /// Compiles each of these by itself, without any switch, and runs the crate's unit tests.
 pub fn try_alone(folders: &Folders, mutants: &[Mutant], numbers: &[usize]) -> Result<BTreeMap<usize, Outcome>> {
-    for mutant in mutants {
-        replace(&folders.tree.join(&mutant.file), &read(&folders.root.join(&mutant.file))?)?;
+    for file in files::of(mutants).into_iter().chain([LIBRARY]) {
+        replace(&folders.tree.join(file), &read(&folders.root.join(file))?)?;
     }
-    let library = "format/src/lib.rs";
-    replace(&folders.tree.join(library), &read(&folders.root.join(library))?)?;
+    // Compiled for one run: optimising would take longer than it saves.
+    let config = ["--config", "profile.dev.package.klstore-format.opt-level=0"];
+    let test = [&["test", "-p", "klstore-format", "--locked", "--lib"][..], &config].concat();
+    let build = [&test[..], &["--no-run"]].concat();
     let mut outcomes = BTreeMap::new();
     for number in numbers {
         let mutant = &mutants[*number];
@@ -154,14 +156,12 @@ pub fn try_alone(folders: &Folders, mutants: &[Mutant], numbers: &[usize]) -> Re
         let source = read(&folders.root.join(&mutant.file))?;
         let range = bytes_of(&source, mutant);
         replace(&path, &[&source[..range.start], &mutant.replacement, &source[range.end..]].concat())?;
-        // Compiled for one run: optimising would take longer than it saves.
-        let config = ["--config", "profile.dev.package.klstore-format.opt-level=0"];
-        let arguments = [&["test", "-p", "klstore-format", "--locked", "--lib"][..], &config].concat();
-        let compiles = run_cargo(&folders.tree, &[&arguments[..], &["--no-run"]].concat())?;
-        let outcome = match compiles {
-            false => Outcome::NotViable,
-            true if run_cargo(&folders.tree, &arguments)? => Outcome::Missed,
-            true => Outcome::Caught,
+        let outcome = if !run_cargo(&folders.tree, &build)? {
+            Outcome::NotViable
+        } else if run_cargo(&folders.tree, &test)? {
+            Outcome::Missed
+        } else {
+            Outcome::Caught
         };
         outcomes.insert(*number, outcome);
         replace(&path, &source)?;
