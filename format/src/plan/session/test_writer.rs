@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Session, SessionOptions};
 use crate::error::FormatError;
 use crate::item::Insertion;
-use crate::plan::read::test_list::list_name;
+use crate::plan::read::test_list::{header, list_name};
 use crate::plan::test_store::TestStore;
 use crate::plan::{AppendOutcome, Appended, Compaction, Garbage, Plan, Prepared, TrimOutcome, TrimTo, verify};
 use crate::wire::commit::{CommitHeader, Totals};
@@ -36,21 +36,13 @@ pub(in crate::plan) fn first_in_table(commit: CommitIdentity, run: Run) -> Commi
     let mut totals = Totals::EMPTY;
     totals.add(&run);
     CommitHeader {
-        list: list_name().hash(),
         commit,
         run,
         carry_first: run.first,
-        covered: commit.seq,
-        index: None,
         start: run.first,
         totals,
         before: Run::empty(run.first, run.running_max_timestamp, run.next_nonce),
-        table: Vec::new(),
-        sources: Arc::default(),
-        own_blocks: Vec::new(),
-        carried_blocks: Vec::new(),
-        sections: Vec::new(),
-        header_length: 0,
+        ..header(commit.seq, 0, Run::empty(0, 0, 0), &[])
     }
 }
 
