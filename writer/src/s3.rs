@@ -2,7 +2,7 @@
 
 mod failure;
 mod put_headers;
-mod whole_listing;
+mod whole_document;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::error::WriterError;
 use crate::store::{ObjectStore, StoreError};
 use failure::Failure;
 use put_headers::PutHeaders;
-use whole_listing::WholeListing;
+use whole_document::WholeDocument;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the begin of a request to its answer: room for 16 MiB over a slow line.
@@ -113,7 +113,7 @@ impl S3ObjectStore {
                 // Foreign names may hold characters that XML cannot.
                 .encoding_type(EncodingType::Url)
                 .customize()
-                .interceptor(WholeListing)
+                .interceptor(WholeDocument { root: "ListBucketResult" })
                 .send()
                 .await
                 .map_err(|error| self.error("ListObjectsV2", &prefix, error))?;
@@ -240,8 +240,16 @@ impl S3ObjectStore {
         let delete = identifiers
             .and_then(|identifiers| Delete::builder().set_objects(Some(identifiers)).quiet(true).build())
             .map_err(|error| rejected(error.to_string()))?;
-        let sent = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
-        let output = sent.map_err(|error| self.error(action, first, error))?;
+        let output = self
+            .client
+            .delete_objects()
+            .bucket(&self.bucket)
+            .delete(delete)
+            .customize()
+            .interceptor(WholeDocument { root: "DeleteResult" })
+            .send()
+            .await
+            .map_err(|error| self.error(action, first, error))?;
         // DeleteObjects answers 200 with an error for each object that it did not delete.
         for error in output.errors() {
             let code = error.code().unwrap_or_default();
