@@ -189,3 +189,19 @@ fn a_complete_handover_commit_below_the_start_becomes_a_stub() {
     assert_eq!(garbage.stubs(), [list_name().commit(0)]);
     writer.check_list();
 }
+
+#[test]
+fn a_commit_whose_name_another_one_has_ends_the_compaction() {
+    let mut writer = Writer::new(options());
+    append_each(&mut writer, &[1, 1, 1, 1]);
+    // Who appended them would not read them.
+    writer.reopen();
+    writer.append(values(1, 5));
+    let mut other = Writer::new(options());
+    other.reopen();
+    append_each(&mut other, &[1, 1, 1, 1]);
+    let name = list_name().commit(2);
+    let theirs = other.store.objects[&name].clone();
+    writer.store.objects.insert(name, theirs);
+    assert!(matches!(writer.compact(), Compaction::GaveUp { .. }));
+}

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::super::Request;
 use super::super::test_store::TestStore;
+use super::super::{Answer, Request};
 use super::*;
 use crate::item::{Insertion, Item};
 use crate::plan::read::test_list::{Layout, list_name};
@@ -278,4 +278,25 @@ fn an_index_page_that_stays_away_is_named_after_another_look() {
     let Err(FormatError::Corrupt(corrupt)) = outcome else { panic!("{outcome:?}") };
     assert!(corrupt.object.starts_with(&pages), "{corrupt}");
     assert_eq!((store.counts().lists, store.counts().puts), (1, 0));
+}
+
+#[test]
+fn a_list_whose_index_page_is_never_there_in_time_is_given_up_on() {
+    let mut store = lists()[3].store.clone();
+    let session = open(&mut store, Retention::default());
+    let mut other = Some(store.run(Session::open(list_name(), SessionId(78), Arc::default())).unwrap());
+    let mut looks = 0;
+    let outcome = store.run_with(session.trim(TrimTo::Offset(1)), |store, request| match request {
+        Request::Get { name, .. } if name.starts_with(&list_name().index_pages()) => Answer::Missing,
+        Request::List { .. } => {
+            looks += 1;
+            // Another newest commit each time: the page may have been replaced.
+            let append = other.take().unwrap().append(vec![Insertion::new("x")], 150);
+            other = Some(store.run(append).unwrap().0);
+            store.answer(request)
+        }
+        _ => store.answer(request),
+    });
+    let Err(FormatError::Contended { attempts, .. }) = outcome.map(drop) else { panic!("no end of it") };
+    assert_eq!((attempts, looks), (MAX_RESTARTS, MAX_RESTARTS));
 }
