@@ -28,7 +28,7 @@ const START_ATTEMPTS: u32 = 3;
 pub enum Kind {
     /// github.com/versity/versitygw over a folder.
     Versitygw,
-    /// Python's moto in memory. It does not check signatures.
+    /// Python's moto in memory. It does not check signatures, and looks for an object before it writes it, in two steps.
     Moto,
     /// github.com/minio/minio over a folder.
     Minio,
@@ -118,7 +118,8 @@ impl ExternalServer {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("{binary} does not start: {error}"))?;
-        let store = Store::new(format!("http://{address}"));
+        let mut store = Store::new(format!("http://{address}"));
+        store.holds_in_races = kind != Kind::Moto;
         let ready = tokio::time::timeout(START_TIMEOUT, create_bucket(&store, &mut process)).await;
         let said = std::fs::read_to_string(&log).unwrap_or_default();
         std::fs::remove_file(&log)?;
