@@ -2,43 +2,72 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-/// One benchmark's result.
+/// One benchmark's result, as `--json` writes it.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
-    /// Throughputs in `unit`.
+    /// Figures in `unit`: medians of the pairs.
     pub ours: f64,
     pub reference: f64,
-    pub unit: &'static str,
+    pub unit: String,
     /// Ours through the reference: median and 10th and 90th percentile of the pairs.
     pub ratio: f64,
-    pub low: f64,
-    pub high: f64,
-    pub goal: f64,
+    pub p10: f64,
+    pub p90: f64,
+    /// What the ratio is to be; nothing where none was set.
+    pub goal: Option<f64>,
+    /// Less is better: the ratio is to be at most the goal.
+    #[serde(default)]
+    pub at_most: bool,
+}
+
+/// What a ratio is to be.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+    Unset,
 }
 
 impl Row {
-    /// From the times of pairs that moved `amount` units each.
-    pub fn of(name: String, unit: &'static str, amount: f64, goal: f64, times: &[(Duration, Duration)]) -> Self {
-        let ours = times.iter().map(|(ours, _)| amount / ours.as_secs_f64()).collect();
-        let reference = times.iter().map(|(_, reference)| amount / reference.as_secs_f64()).collect();
-        let ratios = times.iter().map(|(ours, reference)| reference.as_secs_f64() / ours.as_secs_f64());
-        let ratios: Vec<f64> = ratios.collect();
+    /// From the times of pairs that moved `amount` units each: the ratio is that of the speeds.
+    pub fn of_times(name: String, unit: &str, amount: f64, goal: Goal, times: &[(Duration, Duration)]) -> Self {
+        let speed = |time: Duration| amount / time.as_secs_f64();
+        let pairs: Vec<_> = times.iter().map(|&(ours, reference)| (speed(ours), speed(reference))).collect();
+        Self::of(name, unit, goal, &pairs)
+    }
+
+    /// From pairs of figures.
+    pub fn of(name: String, unit: &str, goal: Goal, pairs: &[(f64, f64)]) -> Self {
+        let ratios: Vec<f64> = pairs.iter().map(|(ours, reference)| ours / reference).collect();
+        let (goal, at_most) = match goal {
+            Goal::AtLeast(goal) => (Some(goal), false),
+            Goal::AtMost(goal) => (Some(goal), true),
+            Goal::Unset => (None, false),
+        };
         Self {
             name,
-            unit,
-            goal,
-            ours: quantile(ours, 0.5),
-            reference: quantile(reference, 0.5),
+            unit: unit.to_owned(),
+            ours: quantile(pairs.iter().map(|(ours, _)| *ours).collect(), 0.5),
+            reference: quantile(pairs.iter().map(|(_, reference)| *reference).collect(), 0.5),
             ratio: quantile(ratios.clone(), 0.5),
-            low: quantile(ratios.clone(), 0.1),
-            high: quantile(ratios, 0.9),
+            p10: quantile(ratios.clone(), 0.1),
+            p90: quantile(ratios, 0.9),
+            goal,
+            at_most,
         }
+    }
+
+    fn goal_text(&self) -> String {
+        let Some(goal) = self.goal else { return "-".to_owned() };
+        let (sign, met) = if self.at_most { ("<=", self.ratio <= goal) } else { (">=", self.ratio >= goal) };
+        format!("{sign} {goal}{}", if met { "" } else { "  missed" })
     }
 }
 
-fn quantile(mut numbers: Vec<f64>, at: f64) -> f64 {
+pub fn quantile(mut numbers: Vec<f64>, at: f64) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let index = (at * numbers.len().saturating_sub(1) as f64).round() as usize;
     numbers.get(index).copied().unwrap_or(f64::NAN)
@@ -46,23 +75,31 @@ fn quantile(mut numbers: Vec<f64>, at: f64) -> f64 {
 
 /// The table that `script/bench` ends with.
 pub fn print(rows: &[Row]) {
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(4);
     println!(
-        "{:<36} {:>12} {:>12} {:<9} {:>6} {:>15} {:>5}",
-        "name", "ours", "reference", "", "ratio", "p10 to p90", "goal"
+        "{:<width$} {:>12} {:>12} {:<11} {:>6} {:>15}  goal",
+        "name", "ours", "reference", "unit", "ratio", "p10 to p90"
     );
     for row in rows {
         println!(
-            "{:<36} {:>12.1} {:>12.1} {:<9} {:>6.2} {:>7.2} to {:<5.2} {:>5}",
-            row.name, row.ours, row.reference, row.unit, row.ratio, row.low, row.high, row.goal
+            "{:<width$} {:>12} {:>12} {:<11} {:>6.2} {:>7.2} to {:<5.2} {}",
+            row.name,
+            figure(row.ours),
+            figure(row.reference),
+            row.unit,
+            row.ratio,
+            row.p10,
+            row.p90,
+            row.goal_text()
         );
     }
 }
 
-/// The rows for other programs.
-pub fn json(rows: &[Row]) -> Value {
-    let row = |row: &Row| {
-        json!({"name": row.name, "ours": row.ours, "reference": row.reference, "unit": row.unit,
-               "ratio": row.ratio, "p10": row.low, "p90": row.high, "goal": row.goal})
-    };
-    rows.iter().map(row).collect()
+/// Three digits at least, whatever the size.
+fn figure(number: f64) -> String {
+    match number.abs() {
+        size if size >= 100.0 => format!("{number:.0}"),
+        size if size >= 1.0 => format!("{number:.2}"),
+        _ => format!("{number:.4}"),
+    }
 }

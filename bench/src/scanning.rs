@@ -1,9 +1,9 @@
-//! A full scan against GETs by aws-sdk-s3, one after the other: of the same objects, or of the payload alone.
+//! A full scan against GETs by aws-sdk-s3: of the same objects, or of the payload alone.
 
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use klstore_format::names::{ListName, Prefix};
 use klstore_format::wire::compression::Codec;
 use klstore_reader::{IterationOrder, S3StoreConfig, StoreReaderExt};
@@ -11,16 +11,14 @@ use klstore_s3_server::{ObjectMetadata, Precondition};
 use klstore_writer::{Insertion, StoreWriter};
 
 use crate::Failure;
-use crate::pairs::Row;
-use crate::wire::{BUCKET, KEYSPACE, Wire};
+use crate::pairs::{Goal, Row};
+use crate::wire::{BUCKET, KEYSPACE, Network, Wire};
 
-/// Items of the list.
-const ITEMS: usize = 200_000;
 /// Items of one append.
 const BATCH: usize = 500;
 
 /// What a scan is compared with.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Against {
     /// The list's own objects as they are stored.
     Objects,
@@ -28,53 +26,113 @@ pub enum Against {
     Payload,
 }
 
-pub const CASES: [(Codec, Against); 3] =
-    [(Codec::None, Against::Objects), (Codec::Zstd, Against::Objects), (Codec::Zstd, Against::Payload)];
-
-pub fn name((codec, against): (Codec, Against)) -> String {
-    let codec = if codec == Codec::None { "plain" } else { "zstd" };
-    let against = if against == Against::Objects { "objects" } else { "payload" };
-    format!("scan {codec} / {against}")
+/// What is read from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    pub network: Network,
+    pub codec: Codec,
+    pub against: Against,
+    /// Items of the list.
+    pub items: usize,
+    /// Raw GETs under way at a time.
+    pub at_once: usize,
+    pub goal: Goal,
 }
 
-pub async fn run(
-    wire: &Wire,
-    values: &[Bytes],
-    (codec, against): (Codec, Against),
-    pairs: usize,
-    name: String,
-) -> Result<Row, Failure> {
-    let values = values.get(..ITEMS).ok_or("there are too few values")?;
-    let objects = write(wire, values, codec, &name).await?;
-    let names = match against {
-        Against::Objects => objects,
-        Against::Payload => write_payload(wire, values, objects.len())?,
-    };
-    let bytes: usize = values.iter().map(Bytes::len).sum();
-    let mut times = Vec::new();
-    for round in 0..=pairs {
-        let (ours, reference) = (scan(wire, &name).await?, get(wire, &names).await?);
-        if round > 0 {
-            times.push((ours, reference));
+pub const CASES: [Case; 5] = [
+    Case::near(Codec::None, Against::Objects, Goal::AtLeast(0.9)),
+    // A GET of compressed objects checks and decompresses nothing.
+    Case::near(Codec::Zstd, Against::Objects, Goal::Unset),
+    Case::near(Codec::Zstd, Against::Payload, Goal::AtLeast(0.9)),
+    Case::far(Codec::None),
+    Case::far(Codec::Zstd),
+];
+
+impl Case {
+    const fn near(codec: Codec, against: Against, goal: Goal) -> Self {
+        Self { network: Network::Near, codec, against, items: 200_000, at_once: 1, goal }
+    }
+
+    /// As many GETs at once as browsers allow for one server.
+    const fn far(codec: Codec) -> Self {
+        let goal = Goal::AtLeast(0.9);
+        Self { network: Network::Far, codec, against: Against::Objects, items: 1_000_000, at_once: 6, goal }
+    }
+
+    pub fn name(&self) -> String {
+        let codec = if self.codec == Codec::None { "plain" } else { "zstd" };
+        let against = if self.against == Against::Objects { "objects" } else { "payload" };
+        format!("scan {} {codec} / {against}", self.network.name())
+    }
+
+    pub async fn run(&self, wire: &Wire, values: &[Bytes], pairs: usize) -> Result<Row, Failure> {
+        let values: Vec<Bytes> = values.iter().cycle().take(self.items).cloned().collect();
+        let list = self.name();
+        let objects = self.write(wire, &values, &list).await?;
+        let names = match self.against {
+            Against::Objects => objects,
+            Against::Payload => write_payload(wire, &values, objects.len())?,
+        };
+        let bytes: usize = values.iter().map(Bytes::len).sum();
+        let mut times = Vec::new();
+        for round in 0..=pairs {
+            wire.reseed(round);
+            let ours = self.scan(wire, &list).await?;
+            wire.reseed(round);
+            let reference = self.fetch(wire, &names).await?;
+            if round > 0 {
+                times.push((ours, reference));
+            }
         }
+        wire.delete("payload/")?;
+        let at_once = if self.at_once == 1 { String::new() } else { format!(", {} at once", self.at_once) };
+        let name = format!("{list}, {} GETs{at_once}", names.len());
+        Ok(Row::of_times(name, "MB/s", bytes as f64 / 1e6, self.goal, &times))
     }
-    wire.delete("payload/")?;
-    let name = format!("{name}, {} GETs", names.len());
-    Ok(Row::of(name, "MB/s", bytes as f64 / 1e6, 0.8, &times))
-}
 
-/// Writes the list, and names its segments.
-async fn write(wire: &Wire, values: &[Bytes], codec: Codec, key: &str) -> Result<Vec<String>, Failure> {
-    let writer = wire.writer(S3StoreConfig { codec, ..wire.config() }).await?;
-    for batch in values.chunks(BATCH) {
-        let insertions = batch.iter().map(|value| Insertion::new(value.clone())).collect();
-        writer.append_list(KEYSPACE, key, insertions).await?.await?;
+    /// Writes the list, and names its segments.
+    async fn write(&self, wire: &Wire, values: &[Bytes], key: &str) -> Result<Vec<String>, Failure> {
+        let config = S3StoreConfig { codec: self.codec, ..S3StoreConfig::new(BUCKET) };
+        let writer = wire.writer(Network::Near, config).await?;
+        for batch in values.chunks(BATCH) {
+            let insertions = batch.iter().map(|value| Insertion::new(value.clone())).collect();
+            writer.append_list(KEYSPACE, key, insertions).await?.await?;
+        }
+        writer.compact(KEYSPACE, key).await?;
+        writer.close().await?;
+        // All items but those of the newest commit are in segments now, and the segments that were merged are collected.
+        let list = ListName::new(&Prefix::default(), KEYSPACE, key)?;
+        Ok(wire.server.store().keys(BUCKET, &list.segments())?)
     }
-    writer.compact(KEYSPACE, key).await?;
-    writer.close().await?;
-    // All items but those of the newest commit are in segments now, and the segments that were merged are collected.
-    let list = ListName::new(&Prefix::default(), KEYSPACE, key)?;
-    Ok(wire.server.store().keys(BUCKET, &list.segments())?)
+
+    /// By a reader that knows nothing yet.
+    async fn scan(&self, wire: &Wire, key: &str) -> Result<Duration, Failure> {
+        let reader = wire.reader(self.network).await?;
+        let started = Instant::now();
+        let mut stream = std::pin::pin!(reader.items(KEYSPACE, key, IterationOrder::Forwards, None, None, None));
+        let (mut items, mut bytes) = (0, 0);
+        while let Some(item) = stream.try_next().await? {
+            items += 1;
+            bytes += item.value.len();
+        }
+        std::hint::black_box(bytes);
+        let elapsed = started.elapsed();
+        if items == self.items { Ok(elapsed) } else { Err(format!("scanned {items} of {} items", self.items).into()) }
+    }
+
+    async fn fetch(&self, wire: &Wire, names: &[String]) -> Result<Duration, Failure> {
+        let raw = wire.raw(self.network);
+        let started = Instant::now();
+        let gets = names.iter().map(|name| async move {
+            let body = raw.get_object().bucket(BUCKET).key(name).send().await?.body.collect().await?;
+            Ok::<_, Failure>(body.into_bytes())
+        });
+        let mut gets = stream::iter(gets).buffered(self.at_once);
+        while let Some(body) = gets.try_next().await? {
+            std::hint::black_box(body);
+        }
+        Ok(started.elapsed())
+    }
 }
 
 /// As many objects as the list has, of the values alone.
@@ -88,27 +146,4 @@ fn write_payload(wire: &Wire, values: &[Bytes], objects: usize) -> Result<Vec<St
         names.push(name);
     }
     Ok(names)
-}
-
-/// By a reader that knows nothing yet.
-async fn scan(wire: &Wire, key: &str) -> Result<Duration, Failure> {
-    let reader = wire.reader().await?;
-    let started = Instant::now();
-    let mut stream = std::pin::pin!(reader.items(KEYSPACE, key, IterationOrder::Forwards, None, None, None));
-    let (mut items, mut bytes) = (0, 0);
-    while let Some(item) = stream.try_next().await? {
-        items += 1;
-        bytes += item.value.len();
-    }
-    std::hint::black_box(bytes);
-    let elapsed = started.elapsed();
-    if items == ITEMS { Ok(elapsed) } else { Err(format!("scanned {items} items of {ITEMS}").into()) }
-}
-
-async fn get(wire: &Wire, names: &[String]) -> Result<Duration, Failure> {
-    let started = Instant::now();
-    for name in names {
-        wire.raw.get_object().bucket(BUCKET).key(name).send().await?.body.collect().await?.into_bytes();
-    }
-    Ok(started.elapsed())
 }
