@@ -136,6 +136,17 @@ impl StoreReader for S3StoreReader {
         })
     }
 
+    fn skip(
+        &self,
+        keyspace: &str,
+        key: &str,
+        order: IterationOrder,
+        continuation: &str,
+        items: u64,
+    ) -> Result<Option<(String, u64)>, ReaderError> {
+        Ok(read::skip(&self.list_name(keyspace, key)?, order, continuation, items)?)
+    }
+
     async fn read_timeline(
         &self,
         keyspace: &str,

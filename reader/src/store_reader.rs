@@ -47,6 +47,26 @@ pub trait StoreReader: MaybeSend + MaybeSync {
         continuation: Option<String>,
     ) -> Result<ItemList, ReaderError>;
 
+    /// The continuation of a page that begins up to `items` items behind where the one of `continuation` does, in the
+    /// same snapshot of the list, and how many: no further than the snapshot's last item. `None` where the snapshot ends
+    /// there. No request: with it streams read pages that follow each other at the same time. A reader that cannot tell
+    /// says `None`, as this default does.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::InvalidContinuation`].
+    fn skip(
+        &self,
+        keyspace: &str,
+        key: &str,
+        order: IterationOrder,
+        continuation: &str,
+        items: u64,
+    ) -> Result<Option<(String, u64)>, ReaderError> {
+        let _ = (keyspace, key, order, continuation, items);
+        Ok(None)
+    }
+
     /// What the list holds and when, by its index alone: a LIST, a GET of at most 16 KiB and one of the index page, also
     /// for a million segments; and up to eight more GETs at once where `window` shows a part of the time. `None` where
     /// nothing was ever appended.

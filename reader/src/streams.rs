@@ -1,15 +1,25 @@
-//! Whole lists as streams, page by page behind the scenes.
+//! Whole lists as streams: pages behind the scenes, several at a time.
 
-use futures::stream::{self, Stream, TryStreamExt};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::stream::{self, FuturesOrdered, Stream, TryStreamExt};
+use klstore_format::limits::MAX_PAGE_VALUE_BYTES;
 use klstore_format::{Item, ItemFilter, ItemList, IterationOrder};
 
 use crate::error::ReaderError;
-use crate::maybe_send::MaybeSend;
+use crate::maybe_send::{BoxedFuture, MaybeSend};
 use crate::store_reader::StoreReader;
 
-/// Items of the second page and the following where a stream of items leaves it open. A page ends within a block, which
-/// the next one decodes again: of a page of this size that is a few percent.
-const LATER_PAGE_ITEMS: u64 = 4_000;
+/// Pages that are read ahead of the one that the caller has.
+const MAX_PAGES_AHEAD: usize = 6;
+/// How much larger a page may be than the one before it, where the caller leaves it open.
+const GROWTH: u64 = 16;
+/// Items of the largest such page.
+const LARGE_PAGE_ITEMS: u64 = 1 << 16;
+/// Bytes of values that a page is planned for: half of the most it may have, as values differ.
+const LARGE_PAGE_BYTES: u64 = MAX_PAGE_VALUE_BYTES as u64 / 2;
 
 /// Streams over any [`StoreReader`].
 ///
@@ -30,6 +40,10 @@ const LATER_PAGE_ITEMS: u64 = 4_000;
 pub trait StoreReaderExt: StoreReader {
     /// The pages of a list up to its end. The arguments are those of [`StoreReader::read_page`], the last three for
     /// the first page. The stream ends after an error; the last page's continuation resumes it.
+    ///
+    /// Without `max_size` the first page is of the reader's default size, so that it comes soon, and the others grow up
+    /// to 4 MiB of values or 65,536 items, as fewer of them ask for and decode less. From the second page on the stream
+    /// reads ahead, up to six pages, and holds as many in memory.
     fn pages<'a>(
         &'a self,
         keyspace: &'a str,
@@ -39,12 +53,21 @@ pub trait StoreReaderExt: StoreReader {
         filter: Option<ItemFilter>,
         continuation: Option<String>,
     ) -> impl Stream<Item = Result<ItemList, ReaderError>> + MaybeSend + 'a {
-        pages_of(self, keyspace, key, order, [max_size, max_size], filter, continuation)
+        let pages = Pages {
+            reader: self,
+            list: (keyspace, key, order),
+            max_size,
+            start: Some((filter, continuation)),
+            under_way: FuturesOrdered::new(),
+            arrived: None,
+            behind: None,
+            pages: 0,
+            next_offset: None,
+        };
+        stream::try_unfold(pages, |mut pages| async { Ok(pages.next().await?.map(|page| (page, pages))) })
     }
 
-    /// The items of a list up to its end. The arguments are those of [`StoreReader::read_page`]; `max_size` is that of
-    /// the pages in which the items are fetched; without it the first is of the reader's default size, so that its items
-    /// come soon, and the others are larger, as fewer of them ask for and decode less.
+    /// The items of a list up to its end: those of [`pages`](Self::pages), whose arguments it takes.
     fn items<'a>(
         &'a self,
         keyspace: &'a str,
@@ -54,32 +77,119 @@ pub trait StoreReaderExt: StoreReader {
         filter: Option<ItemFilter>,
         continuation: Option<String>,
     ) -> impl Stream<Item = Result<Item, ReaderError>> + MaybeSend + 'a {
-        let sizes = [max_size, max_size.or(Some(LATER_PAGE_ITEMS))];
-        let pages = pages_of(self, keyspace, key, order, sizes, filter, continuation);
+        let pages = self.pages(keyspace, key, order, max_size, filter, continuation);
         pages.map_ok(|page| stream::iter(page.items.into_iter().map(Ok))).try_flatten()
     }
 }
 
 impl<R: StoreReader + ?Sized> StoreReaderExt for R {}
 
-/// The pages, the first one and the others each of at most such a size.
-fn pages_of<'a, R: StoreReader + ?Sized>(
+/// A page, and how many items it was to have.
+type Arrived = (Option<u64>, Result<ItemList, ReaderError>);
+
+struct Pages<'a, R: ?Sized> {
     reader: &'a R,
-    keyspace: &'a str,
-    key: &'a str,
-    order: IterationOrder,
-    [first_size, later_size]: [Option<u64>; 2],
-    filter: Option<ItemFilter>,
-    continuation: Option<String>,
-) -> impl Stream<Item = Result<ItemList, ReaderError>> + MaybeSend + 'a {
-    let start = Some((first_size, filter, continuation));
-    stream::try_unfold(start, move |start| async move {
-        let Some((max_size, filter, continuation)) = start else {
-            return Ok(None);
+    list: (&'a str, &'a str, IterationOrder),
+    /// Of all pages, where the caller says so.
+    max_size: Option<u64>,
+    /// Where the next page begins that is not read ahead.
+    start: Option<(Option<ItemFilter>, Option<String>)>,
+    /// Pages that follow each other if each has all the items that it is to have.
+    under_way: FuturesOrdered<BoxedFuture<'a, Arrived>>,
+    /// The first of them, where it came while nobody waited.
+    arrived: Option<Arrived>,
+    /// The continuation behind those under way.
+    behind: Option<String>,
+    /// Pages delivered.
+    pages: usize,
+    /// The offset that the next page begins with.
+    next_offset: Option<u64>,
+}
+
+impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
+    async fn next(&mut self) -> Result<Option<ItemList>, ReaderError> {
+        let (expected, page) = match self.arrived.take() {
+            Some(arrived) => arrived,
+            None => match poll_fn(|context| Pin::new(&mut self.under_way).poll_next(context)).await {
+                Some(arrived) => arrived,
+                None => match self.start.take() {
+                    Some((filter, continuation)) => {
+                        let (keyspace, key, order) = self.list;
+                        let page = self.reader.read_page(keyspace, key, order, self.max_size, filter, continuation);
+                        (None, page.await)
+                    }
+                    None => return Ok(None),
+                },
+            },
         };
-        let page = reader.read_page(keyspace, key, order, max_size, filter, continuation).await?;
-        let size = later_size.map(|size| size.max(page.items.len() as u64));
-        let next = page.continuation.clone().map(|continuation| (size, None, Some(continuation)));
-        Ok(Some((page, next)))
-    })
+        let page = page?;
+        self.pages += 1;
+        if expected.is_none() || !self.is_as_expected(&page, expected) {
+            // Its values are larger than those before, or the list was trimmed: what was to follow does not.
+            self.under_way = FuturesOrdered::new();
+            self.behind.clone_from(&page.continuation);
+        }
+        self.next_offset = page.items.last().and_then(|item| following(item.offset, self.list.2));
+        self.start = page.continuation.clone().map(|continuation| (None, Some(continuation)));
+        self.read_ahead(&page)?;
+        // The first page may be all that is wanted: nothing is sent for until the second was.
+        if self.pages > 1 {
+            let under_way = &mut self.under_way;
+            let begin = |context: &mut Context<'_>| match Pin::new(&mut *under_way).poll_next(context) {
+                Poll::Ready(arrived) => Poll::Ready(arrived),
+                Poll::Pending => Poll::Ready(None),
+            };
+            self.arrived = poll_fn(begin).await;
+        }
+        Ok(Some(page))
+    }
+
+    fn is_as_expected(&self, page: &ItemList, expected: Option<u64>) -> bool {
+        Some(page.items.len() as u64) == expected && page.items.first().map(|item| item.offset) == self.next_offset
+    }
+
+    /// Plans the pages behind this one: two after the first, then more.
+    fn read_ahead(&mut self, page: &ItemList) -> Result<(), ReaderError> {
+        let (keyspace, key, order) = self.list;
+        let size = self.size_after(page);
+        while self.under_way.len() < (2 * self.pages).min(MAX_PAGES_AHEAD)
+            && let Some(start) = self.behind.take()
+        {
+            let end = self.reader.skip(keyspace, key, order, &start, size)?;
+            let (start, size) = match end {
+                // The last item has a page of its own, which then looks whether the list goes on: beside the others.
+                Some((behind, items)) if items == size || (items > 0 && !self.under_way.is_empty()) => {
+                    self.behind = Some(behind);
+                    (start, items)
+                }
+                _ => (start, size),
+            };
+            // The continuation of a page says how much to ask for where another one as large follows. A larger one is
+            // looked up in the index.
+            let start = match self.under_way.is_empty() && size > page.items.len() as u64 {
+                true => self.reader.skip(keyspace, key, order, &start, 0)?.map_or(start, |(start, _)| start),
+                false => start,
+            };
+            let reader = self.reader;
+            self.under_way.push_back(Box::pin(async move {
+                (Some(size), reader.read_page(keyspace, key, order, Some(size), None, Some(start)).await)
+            }));
+        }
+        Ok(())
+    }
+
+    fn size_after(&self, page: &ItemList) -> u64 {
+        let items = page.items.len() as u64;
+        let bytes: u64 = page.items.iter().map(|item| item.value.len() as u64).sum();
+        let fits = (LARGE_PAGE_BYTES * items).checked_div(bytes).unwrap_or(u64::MAX);
+        self.max_size.unwrap_or(LARGE_PAGE_ITEMS.min(items * GROWTH)).min(fits).max(1)
+    }
+}
+
+/// The offset behind this one in this order.
+fn following(offset: u64, order: IterationOrder) -> Option<u64> {
+    match order {
+        IterationOrder::Forwards => offset.checked_add(1),
+        IterationOrder::Backwards => offset.checked_sub(1),
+    }
 }

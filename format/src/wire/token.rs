@@ -141,6 +141,21 @@ impl Token {
         Ok(token)
     }
 
+    /// Up to so many items further on in the same snapshot, where they are looked up in the index, and how many: no
+    /// further than the snapshot's last item. `None` where there is nothing of the snapshot left.
+    pub fn skip(&self, items: u64) -> Option<(Self, u64)> {
+        let behind = match self.order {
+            IterationOrder::Forwards => self.end.checked_sub(self.next)?.checked_sub(1)?,
+            IterationOrder::Backwards => self.next.checked_sub(self.end)?,
+        };
+        let items = items.min(behind);
+        let next = match self.order {
+            IterationOrder::Forwards => self.next + items,
+            IterationOrder::Backwards => self.next - items,
+        };
+        Some((Self { next, place: None, ..*self }, items))
+    }
+
     fn read(flags: u8, mut reader: Reader<'_>) -> Result<Self, Malformed> {
         let order = if flags & BACKWARDS == 0 { IterationOrder::Forwards } else { IterationOrder::Backwards };
         let (next, end, page_bytes) = (reader.varint()?, reader.varint()?, reader.varint_u32()?);
@@ -207,6 +222,27 @@ mod tests {
             prop_assert_eq!(reason(Token::decode(&text, &list(), other_order)), Err("it is of the other order"));
             let other_list = ListHash::of("flights", "another");
             prop_assert_eq!(reason(Token::decode(&text, &other_list, token.order)), Err("it is of another list"));
+        }
+
+        #[test]
+        fn what_is_skipped_leaves_the_last_item_of_the_snapshot(token in token(), asked in any::<u64>()) {
+            let last = match token.order {
+                IterationOrder::Forwards => token.end.checked_sub(1),
+                IterationOrder::Backwards => Some(token.end),
+            };
+            let left = last.filter(|last| match token.order {
+                IterationOrder::Forwards => token.next <= *last,
+                IterationOrder::Backwards => token.next >= *last,
+            });
+            match (token.skip(asked), left) {
+                (Some((skipped, items)), Some(last)) => {
+                    prop_assert_eq!(items, asked.min(token.next.abs_diff(last)));
+                    prop_assert_eq!((skipped.next.abs_diff(token.next), skipped.place), (items, None));
+                    prop_assert_eq!(skipped.skip(u64::MAX).map(|(token, _)| token.next), Some(last));
+                    prop_assert_eq!(Token { next: token.next, place: token.place, ..skipped }, token);
+                }
+                (skipped, left) => prop_assert_eq!((skipped, left), (None, None)),
+            }
         }
 
         #[test]

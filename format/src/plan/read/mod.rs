@@ -79,6 +79,22 @@ pub fn read_page(request: PageRequest) -> Plan<Result<Page, FormatError>> {
     Plan::new(|port| async move { read(&port, &request).await.map(|(page, _)| page) })
 }
 
+/// The continuation of a page that begins up to so many items behind where the one of `continuation` does, in the same
+/// snapshot, and how many: no further than the snapshot's last item. `None` where the snapshot ends there. So pages that
+/// follow each other can be read at the same time.
+///
+/// # Errors
+/// [`FormatError::InvalidContinuation`].
+pub fn skip(
+    list: &ListName,
+    order: IterationOrder,
+    continuation: &str,
+    items: u64,
+) -> Result<Option<(String, u64)>, FormatError> {
+    let token = Token::decode(continuation, &list.hash(), order)?;
+    Ok(token.skip(items).map(|(token, skipped)| (token.encode(&list.hash()), skipped)))
+}
+
 /// The newest commit as the Load within a read found it.
 #[derive(Debug, Clone)]
 pub(super) struct Newest {
