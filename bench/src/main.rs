@@ -8,6 +8,7 @@
 
 mod appending;
 mod coding;
+mod first_release;
 mod flights;
 mod latency;
 mod pairs;
@@ -77,6 +78,9 @@ async fn measure(arguments: &Arguments, server_threads: &Handle) -> Result<Vec<R
     }
     for case in scanning::CASES.iter().filter(|case| wanted(&case.name())) {
         note(case.run(&wire, &values, arguments.pairs).await?);
+    }
+    if wanted(first_release::NAME) {
+        first_release::run(&wire, &values, arguments.pairs).await?.into_iter().for_each(&mut note);
     }
     wire.stop().await?;
     Ok(rows)

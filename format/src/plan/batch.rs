@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use crate::item::{Insertion, Item};
+use crate::item::Insertion;
 use crate::limits::{MAX_COMMIT_ITEMS, MAX_COMMIT_PLAIN_BYTES, MAX_VALUE_BYTES};
-use crate::wire::block::plain_size;
+use crate::wire::block::MAX_ITEM_OVERHEAD;
 
 /// An insertion that is refused before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -89,27 +89,30 @@ pub fn validate(
 ///
 /// A value of the largest size has a commit of its own, although its columns take it a little over 16 MiB.
 pub fn split(insertions: Vec<Insertion>) -> Vec<Vec<Insertion>> {
-    let mut commits: Vec<Vec<Insertion>> = Vec::new();
-    let mut plain_bytes = 0;
-    for insertion in insertions {
-        let size = insertion_size(&insertion);
-        match commits.last_mut() {
-            Some(commit) if commit.len() < MAX_COMMIT_ITEMS && plain_bytes + size <= MAX_COMMIT_PLAIN_BYTES => {
-                plain_bytes += size;
-                commit.push(insertion);
-            }
-            _ => {
-                plain_bytes = size;
-                commits.push(vec![insertion]);
-            }
+    let mut ends = Vec::new();
+    let (mut items, mut plain_bytes) = (0, 0);
+    for (position, insertion) in insertions.iter().enumerate() {
+        let size = insertion_size(insertion);
+        if items > 0 && (items == MAX_COMMIT_ITEMS || plain_bytes + size > MAX_COMMIT_PLAIN_BYTES) {
+            ends.push(position);
+            (items, plain_bytes) = (0, 0);
         }
+        items += 1;
+        plain_bytes += size;
     }
+    // From the end: what is one commit, as most batches are, stays where it is.
+    let mut rest = insertions;
+    let mut commits: Vec<Vec<Insertion>> = ends.into_iter().rev().map(|end| rest.split_off(end)).collect();
+    if !rest.is_empty() {
+        commits.push(rest);
+    }
+    commits.reverse();
     commits
 }
 
 /// Plain bytes that [`split`] counts for an insertion.
 pub fn insertion_size(insertion: &Insertion) -> usize {
-    plain_size(&Item { offset: 0, timestamp: 0, nonce: insertion.nonce, value: insertion.value.clone() })
+    MAX_ITEM_OVERHEAD + insertion.value.len()
 }
 
 #[cfg(test)]

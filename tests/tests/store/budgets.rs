@@ -7,5 +7,6 @@ mod following;
 pub mod meter;
 mod reading;
 mod scanning;
+mod streaming;
 mod synthetic;
 mod writing;
