@@ -38,6 +38,9 @@ async fn measure(keys: u64, items: u64, results: &mut Results) -> Result<(), Fai
     measured.number("memory", peak, "bytes");
     measured.number("buffered", buffered, "bytes");
     measured.number("memory.beside", peak - buffered, "bytes");
+    // At its end: what it keeps of the keys, and how much of that are items.
+    measured.number("cached.keys", report.number("cached_keys")?, "keys");
+    measured.number("cached.bytes", report.number("cached_bytes")?, "bytes");
     store.server.shutdown().await;
     Ok(())
 }

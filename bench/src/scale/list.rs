@@ -31,6 +31,7 @@ pub async fn run(quick: bool, results: &mut Results) -> Result<(), Failure> {
 struct Pages {
     requests: Vec<f64>,
     bytes: Vec<f64>,
+    index_bytes: Vec<f64>,
     seconds: Vec<f64>,
     memory: Vec<f64>,
 }
@@ -39,6 +40,10 @@ impl Pages {
     fn add(&mut self, report: &Report) -> Result<(), Failure> {
         self.requests.push(report.counts.requests() as f64);
         self.bytes.push(report.counts.object_bytes_out as f64);
+        let of_index =
+            report.requests.iter().filter(|record| record.key.as_ref().is_some_and(|key| key.contains("/idx/")));
+        // A sum of nothing is -0.
+        self.index_bytes.push(of_index.fold(0.0, |sum, record| sum + record.bytes_out as f64));
         self.seconds.push(report.number("seconds")?);
         self.memory.push(report.number("peak_resident_bytes")?);
         Ok(())
@@ -93,6 +98,7 @@ async fn measure(items: u64, places: u64, results: &mut Results) -> Result<(), F
     for (name, pages) in ["newest", "offset", "timestamp", "nonce", "next", "previous"].into_iter().zip(all) {
         measured.spread(&format!("{name}.requests"), &pages.requests, "requests");
         measured.spread(&format!("{name}.bytes"), &pages.bytes, "bytes");
+        measured.spread(&format!("{name}.index_bytes"), &pages.index_bytes, "bytes");
         measured.spread(&format!("{name}.seconds"), &pages.seconds, "s");
         memory.extend(pages.memory);
     }
