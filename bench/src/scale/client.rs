@@ -132,7 +132,6 @@ async fn follow(
     time: Duration,
     pace: Pace,
 ) -> Result<Value, Failure> {
-    let begin = Instant::now();
     let following = (0..followers).map(|follower| {
         let (config, key) = (config.clone(), key.to_owned());
         // Not all at the same moment.
@@ -153,7 +152,6 @@ async fn follow(
     let errors: u64 = followed.iter().map(|followed: &Followed| followed.errors).sum();
     let mut delays: Vec<f64> = followed.into_iter().flat_map(|followed| followed.delays).collect();
     Ok(json!({
-        "seconds": begin.elapsed().as_secs_f64(),
         "errors": errors,
         "delivered": delays.len(),
         "delay.p50": quantile(&mut delays, 0.5),

@@ -47,20 +47,20 @@ async fn measure(followers: u64, pace: Pace, name: &str, seconds: u64, results: 
         error = appending => return error,
     };
     // All GETs and LISTs are the followers': a writer that knows its list only puts.
-    let each = |requests: u64| requests as f64 / followers as f64 / report.number("seconds").unwrap_or(f64::NAN);
-    let (gets, lists) = (each(report.counts.get), each(report.counts.list));
+    let each = |number: f64| number / followers as f64 / seconds as f64;
+    let (gets, lists) = (each(report.counts.get as f64), each(report.counts.list as f64));
     let mut measured = results.of("followers", followers);
     let mut number = |metric: &str, value: f64, unit| measured.number(format!("{name}.{metric}"), value, unit);
     number("errors", report.number("errors")?, "polls");
     number("gets", gets, "requests/s");
     number("lists", lists, "requests/s");
-    number("bytes", report.counts.object_bytes_out as f64 / followers as f64 / report.number("seconds")?, "bytes/s");
+    number("bytes", each(report.counts.object_bytes_out as f64), "bytes/s");
     number("delivered", report.number("delivered")? / followers as f64, "items");
     number("delay.p50", report.number("delay.p50")?, "s");
     number("delay.p99", report.number("delay.p99")?, "s");
     let price = (gets * GET_PER_THOUSAND + lists * LIST_PER_THOUSAND) / 1e3;
     number("price", price * SECONDS_PER_DAY, "USD/day");
-    number("cpu", report.number("cpu_seconds")? * 1e3 / followers as f64 / report.number("seconds")?, "ms/s");
+    number("cpu", each(report.number("cpu_seconds")? * 1e3), "ms/s");
     number("memory", report.number("peak_resident_bytes")?, "bytes");
     writer.close().await?;
     store.server.shutdown().await;
