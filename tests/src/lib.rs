@@ -3,21 +3,19 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "all of this is part of tests: whatever is unexpected fails one")]
 
 pub use klstore_simulator::{history, seeded, stage, vec_model, workload, world};
+pub use klstore_workloads::{giant, ingest, process, skewed_load};
 
 pub mod conformance;
 pub mod embedded;
 pub mod explorer;
 pub mod flights;
-pub mod giant;
 pub mod harness;
 pub mod issuer;
 pub mod kafka;
 pub mod model_run;
 pub mod network;
-pub mod process;
 pub mod read_back;
 pub mod servers;
-pub mod skewed_load;
 pub mod storm;
 pub mod toxic;
 pub mod wire_run;

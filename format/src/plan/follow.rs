@@ -20,6 +20,10 @@ use crate::wire::commit::CommitHeader;
 /// So many polls in a row may find nothing before a Load makes sure: a 404 is also what a collected name answers.
 pub const POLLS_PER_LOAD: u32 = 16;
 
+/// So many commits one poll follows by their names at most, before it loads what is behind them: a LIST costs as much as
+/// twelve GETs, and a list that gets a few commits between two polls never needs one.
+const FOLLOWED_COMMITS: usize = 4;
+
 /// Where following starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowStart {
@@ -102,8 +106,8 @@ impl Follower {
         }
     }
 
-    /// Asks for what was added: one GET where that is nothing or one commit of the same writer. At most
-    /// [`DEFAULT_MAX_RESULTS`] items and 8 MiB of values beyond one commit; poll again for the rest.
+    /// Asks for what was added: one GET where that is nothing, and one more for each of a few commits of the same writer,
+    /// which have at most [`DEFAULT_MAX_RESULTS`] items each. What is beyond them comes in pages: poll again for the rest.
     ///
     /// After an error the follower stands where it stood, and can be polled again.
     ///
@@ -172,18 +176,22 @@ async fn poll_tail(port: &Port, list: &ListName, mut tail: Tail) -> Result<(Stat
             Ok((State::AtTail(tail), Vec::new()))
         }
         Next::Items(newest, mut items) => {
-            let mut tail = tail.after(newest);
-            let state = match next_commit(port, list, &tail).await {
-                Next::Nothing => State::AtTail(tail),
-                // More behind it: rather than follow them one by one, read what the newest one knows of all.
-                Next::Items(newest, more) => {
-                    items.extend(more);
-                    tail = tail.after(newest);
-                    State::Behind { next: tail.next, continuation: None }
+            tail = tail.after(newest);
+            for _ in 1..FOLLOWED_COMMITS {
+                match next_commit(port, list, &tail).await {
+                    Next::Nothing => return Ok((State::AtTail(tail), items)),
+                    Next::Unproven => break,
+                    Next::Items(newest, more) => {
+                        items.extend(more);
+                        tail = tail.after(newest);
+                    }
                 }
-                Next::Unproven => State::Behind { next: tail.next, continuation: None },
-            };
-            Ok((state, items))
+                if items.len() as u64 > DEFAULT_MAX_RESULTS {
+                    break;
+                }
+            }
+            // Rather than follow many one by one, read what the newest one knows of all.
+            Ok((State::Behind { next: tail.next, continuation: None }, items))
         }
         Next::Unproven => catch_up(port, list, tail.next, None).await,
     }

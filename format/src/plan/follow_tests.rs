@@ -163,7 +163,28 @@ fn a_commit_that_is_added_is_seen_at_once_and_many_at_once_by_the_newest() {
         seen.extend(more);
     }
     assert_eq!(seen, items[4..]);
-    assert!(store.counts().gets <= 4 && store.counts().lists == 1, "{:?}", store.counts());
+    assert!(store.counts().gets <= 6 && store.counts().lists == 1, "{:?}", store.counts());
+}
+
+#[test]
+fn a_few_commits_between_two_polls_take_a_get_each_and_no_list() {
+    for added in 1..=5_usize {
+        let mut store = TestStore::default();
+        let items = plain(3 + added as u64);
+        single_commits(3, 100).write(&mut store, &items[..3]);
+        let (follower, _) = poll(&mut store, Follower::new(list_name(), FollowStart::End));
+        single_commits(3 + added, 100).write(&mut store, &items);
+        store.forget();
+        let (follower, seen) = poll(&mut store, follower);
+        let followed = added.min(4);
+        assert_eq!(seen, items[3..3 + followed]);
+        // The last GET of fewer finds nothing; more are left to a Load.
+        let gets = if added < 4 { added + 1 } else { 4 };
+        assert_eq!((store.counts().gets, store.counts().lists), (gets, 0), "{added} commits");
+        let (_, rest) = poll(&mut store, follower);
+        assert_eq!(rest, items[3 + followed..]);
+        assert_eq!(store.counts().lists, usize::from(added >= 4), "{added} commits");
+    }
 }
 
 #[test]

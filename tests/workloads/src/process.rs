@@ -1,6 +1,6 @@
 //! What a process took, as Linux tells it.
 
-use crate::conformance::Failure;
+use crate::Failure;
 
 /// What a process has taken since it began.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,7 +18,7 @@ use klstore_format::wire::identity::{CommitIdentity, ObjectId, SessionId};
 use klstore_format::wire::leaf::LeafPage;
 use klstore_format::wire::run::Run;
 use klstore_format::wire::segment::{EncodedSegment, encode_segment};
-use klstore_s3_server::{Fault, Faults, ObjectMetadata, Operation, Precondition, Store};
+use klstore_s3_server::{Fault, Faults, ObjectMetadata, Operation, Precondition, RequestInfo, Store};
 
 /// Items of one segment.
 pub const SEGMENT_ITEMS: u64 = 1_000;
@@ -112,10 +112,19 @@ impl Giant {
 
     /// Makes each segment in the moment in which it is asked for.
     pub fn make_on_demand(self, store: Arc<Store>, bucket: &'static str, faults: &Faults) {
-        let made: Mutex<VecDeque<u64>> = Mutex::default();
+        let make = self.maker(store, bucket);
         faults.set(move |request| {
+            make(request);
+            Fault::None
+        });
+    }
+
+    /// What makes the segment that a request asks for: to be called before that request is served.
+    pub fn maker(self, store: Arc<Store>, bucket: &'static str) -> impl Fn(&RequestInfo) + Send + Sync {
+        let made: Mutex<VecDeque<u64>> = Mutex::default();
+        move |request| {
             let name = request.key.as_deref().filter(|_| request.operation == Operation::GetObject);
-            let Some(segment) = name.and_then(|name| self.parse(name)) else { return Fault::None };
+            let Some(segment) = name.and_then(|name| self.parse(name)) else { return };
             let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
             if !made.contains(&segment) {
                 put(&store, bucket, &self.list.segment(segment_id(segment)), self.encode(segment).body);
@@ -126,8 +135,7 @@ impl Giant {
                     store.delete(bucket, &[&self.list.segment(segment_id(oldest))]).expect("a DELETE");
                 }
             }
-            Fault::None
-        });
+        }
     }
 
     fn parse(&self, name: &str) -> Option<u64> {
