@@ -1,4 +1,5 @@
-//! Appends against PUTs by aws-sdk-s3 of objects of the same size.
+//! Appends against PUTs by aws-sdk-s3 of objects of the same size: far that of the batch, near that of the object which the
+//! append puts.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use klstore_format::names::{ListName, Prefix};
+use klstore_format::wire::compression::Codec;
 use klstore_reader::S3StoreConfig;
 use klstore_s3_server::Operation;
 use klstore_writer::{Insertion, S3StoreWriter, StoreWriter};
@@ -22,30 +24,33 @@ pub struct Case {
     pub keys: usize,
     /// Bytes of the values of one append.
     pub batch_bytes: usize,
+    pub codec: Codec,
     /// Appends to each key.
     pub appends: usize,
     pub goal: Goal,
 }
 
-/// One compaction of each key, which takes 32 commits, falls into a round.
+/// One compaction of each key, which takes 32 commits, falls into a round of small appends.
 const APPENDS: usize = 40;
 
 pub fn cases() -> Vec<Case> {
-    let far = |keys, batch_bytes, appends| {
+    let far = |keys, batch_bytes, codec, appends| {
         let goal = Goal::AtLeast(0.95);
-        Case { network: Network::Far, keys, batch_bytes, appends, goal }
+        Case { network: Network::Far, keys, batch_bytes, codec, appends, goal }
     };
     // Nothing but processor time is measured here: 0.8 was its goal from the beginning.
     let near = |keys, appends| {
         let goal = Goal::AtLeast(0.8);
-        Case { network: Network::Near, keys, batch_bytes: 10 << 10, appends, goal }
+        Case { network: Network::Near, keys, batch_bytes: 10 << 10, codec: Codec::default(), appends, goal }
     };
     let mut cases = Vec::new();
     for keys in [1, 8, 64] {
-        cases.push(far(keys, 1 << 10, APPENDS));
-        cases.push(far(keys, 100 << 10, APPENDS));
-        // 512 MiB at once are enough.
-        cases.push(far(keys, 8 << 20, APPENDS / keys.min(20)));
+        cases.push(far(keys, 1 << 10, Codec::default(), APPENDS));
+        cases.push(far(keys, 100 << 10, Codec::default(), APPENDS));
+        for codec in [Codec::default(), Codec::None] {
+            // Half a gibibyte at once is enough.
+            cases.push(far(keys, 8 << 20, codec, (64 / keys).min(20)));
+        }
     }
     cases.extend([near(1, 32 * 32), near(64, 32)]);
     cases
@@ -57,12 +62,14 @@ impl Case {
             bytes if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
             bytes => format!("{} KiB", bytes >> 10),
         };
+        let codec = if self.codec == Codec::None { " plain" } else { "" };
         let (keys, plural) = (self.keys, if self.keys == 1 { "" } else { "s" });
-        format!("append {} {size} {keys} key{plural}", self.network.name())
+        format!("append {} {size}{codec} {keys} key{plural}", self.network.name())
     }
 
     pub async fn run(&self, wire: &Wire, values: &[Bytes], pairs: usize) -> Result<Row, Failure> {
-        let writer = wire.writer(self.network, S3StoreConfig::new(BUCKET)).await?;
+        let config = S3StoreConfig { codec: self.codec, ..S3StoreConfig::new(BUCKET) };
+        let writer = wire.writer(self.network, config).await?;
         let batches = batches(values, self.batch_bytes, 8);
         let (mut times, mut sizes) = (Vec::new(), 0);
         // One round more than counted: the first opens connections.
@@ -74,7 +81,7 @@ impl Case {
             wire.server.take_requests();
             wire.reseed(round);
             let ours = self.append(&writer, &lists, &batches).await?;
-            let size = commit_size(wire);
+            let size = if self.network == Network::Far { self.batch_bytes } else { commit_size(wire) };
             for list in &lists {
                 delete(wire, list)?;
             }

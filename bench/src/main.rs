@@ -37,9 +37,12 @@ struct Arguments {
     /// Interleaved pairs of each benchmark
     #[arg(long, default_value_t = 15)]
     pairs: usize,
-    /// Run nothing: print the rows of these files as one table
+    /// Run nothing: make one table of the rows in these files
     #[arg(long, num_args = 1..)]
     join: Vec<PathBuf>,
+    /// Print the table as Markdown
+    #[arg(long)]
+    markdown: bool,
 }
 
 fn main() -> Result<(), Failure> {
@@ -50,7 +53,11 @@ fn main() -> Result<(), Failure> {
     } else {
         read(&arguments.join)?
     };
-    pairs::print(&rows);
+    if arguments.markdown {
+        pairs::print_markdown(&rows)
+    } else {
+        pairs::print(&rows)
+    }
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_vec_pretty(&rows)?)?;
     }

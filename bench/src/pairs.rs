@@ -95,6 +95,24 @@ pub fn print(rows: &[Row]) {
     }
 }
 
+/// The same table for docs/BENCHMARKS.md.
+pub fn print_markdown(rows: &[Row]) {
+    println!("| | ours | reference | unit | ratio | p10 to p90 | goal |\n|---|---|---|---|---|---|---|");
+    for row in rows {
+        println!(
+            "| {} | {} | {} | {} | **{:.2}** | {:.2} to {:.2} | {} |",
+            row.name,
+            figure(row.ours),
+            figure(row.reference),
+            row.unit,
+            row.ratio,
+            row.p10,
+            row.p90,
+            row.goal_text().replace("  missed", " **missed**")
+        );
+    }
+}
+
 /// Three digits at least, whatever the size.
 fn figure(number: f64) -> String {
     match number.abs() {

@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "all of this is part of tests: whatever is unexpected fails one")]
 
 pub use klstore_simulator::{history, seeded, stage, vec_model, workload, world};
-pub use klstore_workloads::{giant, ingest, process, skewed_load};
+pub use klstore_workloads::{giant, ingest, kafka, process, skewed_load};
 
 pub mod conformance;
 pub mod embedded;
@@ -11,7 +11,6 @@ pub mod explorer;
 pub mod flights;
 pub mod harness;
 pub mod issuer;
-pub mod kafka;
 pub mod model_run;
 pub mod network;
 pub mod read_back;

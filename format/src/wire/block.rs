@@ -2,6 +2,9 @@
 //!
 //! Its length stands at both ends, so that a reader that knows one boundary can go on in either direction.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod parallel;
+
 use bytes::Bytes;
 
 use super::Malformed;
@@ -92,7 +95,21 @@ pub fn encode_blocks(
     position: u64,
     out: &mut Vec<u8>,
 ) -> Vec<BlockEntry> {
+    encode_blocks_by(threads(items, options.codec), owner, before, items, options, position, out)
+}
+
+/// By so many threads: the bytes are the same, whatever their number.
+fn encode_blocks_by(
+    threads: usize,
+    owner: BlockOwner,
+    before: &Run,
+    items: &[Item],
+    options: &BlockOptions,
+    position: u64,
+    out: &mut Vec<u8>,
+) -> Vec<BlockEntry> {
     let mut entries = Vec::new();
+    let mut blocks = Vec::new();
     let mut columns = Columns::default();
     let mut scratch = Scratch::default();
     let mut state = before.after();
@@ -104,7 +121,11 @@ pub fn encode_blocks(
         block.iter().for_each(|item| state.push(item));
         rest = after;
         let frame = out.len();
-        columns.write_frame(owner, first, block, options.codec, &mut scratch, out);
+        if threads == 1 {
+            columns.write_frame(owner, first, block, options.codec, &mut scratch, out);
+        } else {
+            blocks.push(block);
+        }
         entries.push(BlockEntry {
             position: position + (frame - start) as u64,
             length: (out.len() - frame) as u32,
@@ -114,7 +135,20 @@ pub fn encode_blocks(
             next_nonce: state.next_nonce,
         });
     }
+    #[cfg(not(target_arch = "wasm32"))]
+    if threads > 1 {
+        parallel::encode(owner, &blocks, &mut entries, options, position, threads, out);
+    }
     entries
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+use parallel::threads;
+
+/// A page has one thread.
+#[cfg(target_arch = "wasm32")]
+fn threads(_items: &[Item], _codec: Codec) -> usize {
+    1
 }
 
 /// Most bytes that an item takes in a block beside its value, before compression: timestamp, nonce, length.

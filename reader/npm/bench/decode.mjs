@@ -139,14 +139,14 @@ async function measure(page, codec, lines) {
   return ['module', 'page'].map((what) => {
     const ratios = pairs.map((pair) => pair.native / pair[what]);
     return {
-      name: `decode ${codec}, ${what}`,
+      name: `wasm decode ${codec}, ${what} / native`,
       ours: megabytes / quantile(pairs.map((pair) => pair[what]), 0.5),
       reference: megabytes / quantile(pairs.map((pair) => pair.native), 0.5),
       unit: 'MB/s',
       ratio: quantile(ratios, 0.5),
       p10: quantile(ratios, 0.1),
       p90: quantile(ratios, 0.9),
-      goal: GOAL,
+      goal: what === 'module' ? GOAL : null,
     };
   });
 }
@@ -194,7 +194,7 @@ function print(rows) {
   console.log(`bucket ${BUCKET}, ${ITEMS} items, ${PAIRS} pairs`);
   for (const { name, ours, reference, unit, ratio, p10, p90, goal } of rows) {
     const number = (value, digits = 1) => value.toFixed(digits).padStart(8);
-    console.log(`${name.padEnd(24)}${number(ours)}${number(reference)} ${unit}  ${ratio.toFixed(2)} (${p10.toFixed(2)} to ${p90.toFixed(2)}), goal ${goal}`);
+    console.log(`${name.padEnd(36)}${number(ours)}${number(reference)} ${unit}  ${ratio.toFixed(2)} (${p10.toFixed(2)} to ${p90.toFixed(2)}), goal ${goal ?? '-'}`);
   }
 }
 
@@ -224,4 +224,4 @@ try {
 }
 print(rows);
 if (given.json) await writeFile(given.json, `${JSON.stringify(rows, null, 2)}\n`);
-if (rows.some(({ name, ratio }) => name.endsWith('module') && ratio < GOAL)) process.exitCode = 1;
+if (rows.some(({ ratio, goal }) => goal !== null && ratio < goal)) process.exitCode = 1;

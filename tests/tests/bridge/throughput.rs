@@ -1,5 +1,5 @@
-//! What the bridge takes, as ratios to a consumer that throws the records away. Broker, S3 server and bridge share the
-//! machine, so processor time is compared, and wall-clock time beside it.
+//! What the bridge takes: the memory of many lists, and the time of several instances. `script/bench` has its processor
+//! time beside that of a consumer that throws the records away.
 
 use std::time::Duration;
 
@@ -9,8 +9,6 @@ use serde_json::Value as Json;
 
 use super::scene::{GROUP, KEYSPACE, Scene};
 
-const LISTS: i32 = 100;
-const ROUNDS: usize = 5;
 const MEGABYTE: f64 = 1e6;
 
 /// Of 100 bytes each, like `value 000..`: they compress, as logs do.
@@ -37,64 +35,17 @@ fn config(scene: &Scene, round: usize) -> String {
     config.replace(GROUP, &format!("{GROUP}_{round}")).replace(KEYSPACE, &format!("keyspace_{round}"))
 }
 
-/// Runs one side, and what it took.
-async fn took(arguments: &[&str]) -> Json {
+async fn bridge_took(config: &str) -> Json {
+    let file = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
+    std::fs::write(file.path(), config).unwrap();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_bridge_load"));
-    let output = command.args(arguments).kill_on_drop(true).output().await.unwrap();
+    let output = command.arg(file.path()).kill_on_drop(true).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-async fn bridge_took(config: &str) -> Json {
-    let file = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
-    std::fs::write(file.path(), config).unwrap();
-    took(&["bridge", file.path().to_str().unwrap()]).await
-}
-
 fn number(report: &Json, name: &str) -> f64 {
     report[name].as_f64().unwrap()
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a benchmark: script/test-long"]
-async fn processor_time_against_a_bare_consumer() {
-    let Some(scene) = Scene::start("load", LISTS).await else { return };
-    let count = seeded::count("KLSTORE_TEST_RECORDS", 2_000_000);
-    produce(&scene, count);
-    let (mut ratios, mut walls) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        let bare = took(&["bare", &scene.broker.address, &scene.topic, &count.to_string()]).await;
-        let before = scene.server.counts();
-        let bridge = bridge_took(&config(&scene, round)).await;
-        let after = scene.server.counts();
-        assert_eq!(bridge["records"], count);
-        ratios.push(number(&bridge, "cpu_seconds") / number(&bare, "cpu_seconds"));
-        walls.push(number(&bridge, "seconds") / number(&bare, "seconds"));
-        let millions = count as f64 / 1e6;
-        println!(
-            "round {round}: bare {:.2} s and {:.2} s of processor a million records; bridge {:.2} s and {:.2} s, \
-             {:.0} records/s, {:.1} MB/s, peak {:.0} MB, {} PUTs, {:.4} USD a million at 0.005 USD a thousand PUTs",
-            number(&bare, "seconds") / millions,
-            number(&bare, "cpu_seconds") / millions,
-            number(&bridge, "seconds") / millions,
-            number(&bridge, "cpu_seconds") / millions,
-            count as f64 / number(&bridge, "seconds"),
-            count as f64 * 100.0 / MEGABYTE / number(&bridge, "seconds"),
-            number(&bridge, "peak_resident_bytes") / MEGABYTE,
-            after.put - before.put,
-            (after.put - before.put) as f64 * 0.005 / 1_000.0 / millions,
-        );
-    }
-    println!(
-        "median of {ROUNDS} rounds: {:.2} times the processor time of a bare consumer (goal 3), {:.2} times its wall clock",
-        median(ratios),
-        median(walls)
-    );
 }
 
 /// Memory beside the byte budget, with as many keys as there are records to a tenth.

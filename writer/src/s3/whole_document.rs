@@ -25,7 +25,8 @@ impl Intercept for WholeDocument {
     ) -> Result<(), BoxError> {
         let response = context.response();
         match response.body().bytes() {
-            Some(body) if response.status().is_success() && !is_whole(body, self.root) => {
+            // Of what the SDK has refused already it says itself what it is.
+            Some(body) if context.output_or_error().is_ok() && !is_whole(body, self.root) => {
                 Err("the answer ends within its document".into())
             }
             _ => Ok(()),

@@ -37,6 +37,18 @@ proptest! {
     }
 
     #[test]
+    fn several_threads_write_the_same_bytes(
+        (before, items) in items_after_any_state(0..300), options in options(), position in 0..1u64 << 40, threads in 2..9usize
+    ) {
+        let by = |threads| {
+            let mut out = vec![9; 3];
+            let entries = encode_blocks_by(threads, OWNER, &before, &items, &options, position, &mut out);
+            (entries, out)
+        };
+        prop_assert_eq!(by(threads), by(1));
+    }
+
+    #[test]
     fn blocks_are_found_from_either_end((before, items) in items_after_any_state(1..200), options in options()) {
         let mut out = Vec::new();
         let entries = encode_blocks(OWNER, &before, &items, &options, 0, &mut out);

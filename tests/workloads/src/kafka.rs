@@ -14,7 +14,7 @@ use rdkafka::util::Timeout;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::conformance::Failure;
+use crate::Failure;
 
 /// The folder with Kafka's jars; `script/test` sets it.
 pub const VARIABLE: &str = "KLSTORE_TEST_KAFKA";
