@@ -35,6 +35,9 @@ pub struct Options {
     /// What the records are of
     #[arg(long, value_enum, default_value = "random")]
     content: Content,
+    /// Records of one call on both sides: s2 takes 1,000 at most; with 1 its SDK makes the batches
+    #[arg(long, default_value_t = 1_000)]
+    call: u64,
 }
 
 /// What one side came to in one round.
@@ -59,11 +62,15 @@ const MEASURES: [(Measure, Of); 11] = [
     (at_least("write", "records/s", 3.0), |round, records, _| records / round.write.seconds),
     (at_least("write, bytes", "MiB/s", 3.0), |round, records, bytes| records * bytes / MEBIBYTE / round.write.seconds),
     (at_least("read back", "records/s", 3.0), |round, records, _| records / round.read.seconds),
-    (at_least("read back, bytes", "MiB/s", 3.0), |round, records, bytes| records * bytes / MEBIBYTE / round.read.seconds),
+    (at_least("read back, bytes", "MiB/s", 3.0), |round, records, bytes| {
+        records * bytes / MEBIBYTE / round.read.seconds
+    }),
     (at_most("peak memory", "MiB", 0.1), |round, _, _| round.peak_bytes as f64 / MEBIBYTE),
     (at_most("write cost", "USD/million", 1.0), |round, records, _| round.writing.dollars() / records * 1e6),
     (at_most("read cost", "USD/million", 1.0), |round, records, _| round.reading.dollars() / records * 1e6),
-    (at_most("bytes put", "of payload", 1.0), |round, records, bytes| round.writing.bytes_in as f64 / (records * bytes)),
+    (at_most("bytes put", "of payload", 1.0), |round, records, bytes| {
+        round.writing.bytes_in as f64 / (records * bytes)
+    }),
     (at_most("cold seek", "ms", 1.0), |round, _, _| round.seek.seconds * 1e3),
     (at_most("newest page", "ms", 1.0), |round, _, _| round.newest.seconds * 1e3),
     (at_most("page of 1,000", "ms", 1.0), |round, _, _| round.pages.seconds * 1e3),
@@ -91,7 +98,14 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
 
 async fn compare(options: &Options, bytes: usize) -> Result<Vec<Row>, Failure> {
     let records = (options.mebibytes << 20) / bytes as u64;
-    let work = Work { task: Task::Write, endpoint: String::new(), records, bytes, content: options.content };
+    let work = Work {
+        task: Task::Write,
+        endpoint: String::new(),
+        records,
+        bytes,
+        content: options.content,
+        call: options.call,
+    };
     let mut rounds = Vec::new();
     for number in 1..=options.rounds {
         let pair = (ours(options, &work).await?, theirs(options, &work).await?);

@@ -46,7 +46,8 @@ impl Records {
                 while record.len() < self.bytes {
                     noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     let (at, value, other) = (1_700_000_000_000 + number * 37, noise >> 48, noise >> 56);
-                    let line = format!("{{\"at\":{at},\"temperature\":{value},\"pressure\":{other},\"state\":\"ok\"}} ");
+                    let line =
+                        format!("{{\"at\":{at},\"temperature\":{value},\"pressure\":{other},\"state\":\"ok\"}} ");
                     record.extend_from_slice(line.as_bytes());
                 }
                 record.truncate(self.bytes);

@@ -3,9 +3,7 @@
 use std::time::Instant;
 
 use futures::TryStreamExt;
-use klstore_reader::{
-    ItemFilter, ItemList, IterationOrder, S3StoreConfig, S3StoreReader, StoreReader, StoreReaderExt,
-};
+use klstore_reader::{ItemFilter, ItemList, IterationOrder, S3StoreConfig, S3StoreReader, StoreReader, StoreReaderExt};
 use klstore_writer::{BatchingStoreWriter, BatchingStoreWriterConfig, Insertion, S3StoreWriter, StoreWriter};
 
 use crate::Failure;
@@ -52,9 +50,10 @@ async fn write(work: &Work) -> Result<Outcome, Failure> {
     let writer = BatchingStoreWriter::new(s3, batching)?;
     let records = Records::new(work.content, work.bytes);
     let started = Instant::now();
-    for number in 0..work.records {
-        let insertion = Insertion::new(records.record(number)).with_nonce(u128::from(number));
-        drop(writer.append_list(KEYSPACE, KEY, vec![insertion]).await?);
+    for numbers in work.calls() {
+        let insertion = |number| Insertion::new(records.record(number)).with_nonce(u128::from(number));
+        // Its receipt: close waits for all.
+        drop(writer.append_list(KEYSPACE, KEY, numbers.map(insertion).collect()).await?);
     }
     writer.close().await?;
     let elapsed = started.elapsed();
@@ -74,6 +73,10 @@ async fn read(work: &Work) -> Result<Outcome, Failure> {
     Outcome::of(started.elapsed())
 }
 
+fn from(offset: u64) -> ItemFilter {
+    ItemFilter { start_offset: Some(offset), ..ItemFilter::default() }
+}
+
 async fn page(
     reader: &S3StoreReader,
     order: IterationOrder,
@@ -87,7 +90,7 @@ async fn seek(work: &Work) -> Result<Outcome, Failure> {
     let middle = work.records / 2;
     let started = Instant::now();
     let reader = S3StoreReader::new(config(work)).await?;
-    let page = page(&reader, IterationOrder::Forwards, 1, Some(ItemFilter::start_offset(middle))).await?;
+    let page = page(&reader, IterationOrder::Forwards, 1, Some(from(middle))).await?;
     let elapsed = started.elapsed();
     let mut check = Check::from(middle, work);
     page.items.iter().try_for_each(|item| check.record(&item.value))?;
@@ -109,7 +112,7 @@ async fn newest(work: &Work) -> Result<Outcome, Failure> {
 async fn pages(work: &Work) -> Result<Outcome, Failure> {
     let middle = work.records / 2;
     let reader = S3StoreReader::new(config(work)).await?;
-    let (order, filter) = (IterationOrder::Forwards, Some(ItemFilter::start_offset(middle)));
+    let (order, filter) = (IterationOrder::Forwards, Some(from(middle)));
     let mut pages = std::pin::pin!(reader.pages(KEYSPACE, KEY, order, Some(PAGE_ITEMS), filter, None));
     let (mut laps, mut check) = (Laps::start(), Check::from(middle, work));
     for _ in 0..PAGES {

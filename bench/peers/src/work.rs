@@ -1,5 +1,6 @@
 //! What either side is asked to do, and what it answers: one task is one process, which knows nothing at its start.
 
+use std::ops::Range;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,17 @@ pub struct Work {
     pub bytes: usize,
     #[arg(long, value_enum)]
     pub content: Content,
+    /// Records of one call
+    #[arg(long)]
+    pub call: u64,
+}
+
+impl Work {
+    /// The numbers of the records of each call.
+    pub fn calls(&self) -> impl Iterator<Item = Range<u64>> {
+        let (records, call) = (self.records, self.call.max(1));
+        (0..records.div_ceil(call)).map(move |number| number * call..records.min((number + 1) * call))
+    }
 }
 
 /// What came of a task.
@@ -83,7 +95,7 @@ pub async fn spawn(side: &str, work: &Work) -> Result<Outcome, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(side).arg(value(&work.task)).arg("--endpoint").arg(&work.endpoint);
     command.arg("--records").arg(work.records.to_string()).arg("--bytes").arg(work.bytes.to_string());
-    command.arg("--content").arg(value(&work.content));
+    command.arg("--content").arg(value(&work.content)).arg("--call").arg(work.call.to_string());
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
     if !output.status.success() {
         return Err(format!("{side} {}: {}", value(&work.task), output.status).into());

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use futures::TryStreamExt;
 use s2_sdk::append_session::AppendSessionConfig;
+use s2_sdk::producer::ProducerConfig;
 use s2_sdk::types::{
     AppendInput, AppendRecord, AppendRecordBatch, BasinName, EnsureBasinInput, EnsureStreamInput, ReadFrom, ReadInput,
     ReadLimits, ReadSessionConfig, ReadStart, ReadStop, S2Config, S2Endpoints, StreamName,
@@ -16,8 +17,6 @@ use crate::work::{Check, Laps, NEWEST_ITEMS, Outcome, PAGE_ITEMS, PAGES, Task, W
 
 const BASIN: &str = "bench-basin";
 const STREAM: &str = "list";
-/// Records of a batch: the most that the API takes, or a little less than its most bytes.
-const BATCH_RECORDS: u64 = 1_000;
 /// What may be on the way: more than the SDK's 5 MiB, so that the server is never waited for.
 const UNACKED_BYTES: u32 = 64 << 20;
 
@@ -46,17 +45,34 @@ async fn write(work: &Work) -> Result<Outcome, Failure> {
     let stream = stream(work)?;
     let records = Records::new(work.content, work.bytes);
     let started = Instant::now();
-    let session = stream.append_session(AppendSessionConfig::new().with_max_unacked_bytes(UNACKED_BYTES)?);
-    for first in (0..work.records).step_by(BATCH_RECORDS as usize) {
-        let numbers = first..work.records.min(first + BATCH_RECORDS);
-        let batch = numbers.map(|number| AppendRecord::new(records.record(number))).collect::<Result<Vec<_>, _>>()?;
-        // Its ticket: closing the session waits for all.
-        drop(session.submit(AppendInput::new(AppendRecordBatch::try_from_iter(batch)?)).await?);
+    if work.call == 1 {
+        produce(work, &stream, &records).await?
+    } else {
+        append(work, &stream, &records).await?
     }
-    session.close().await?;
     let elapsed = started.elapsed();
     let end = stream.check_tail().await?.seq_num;
     if end == work.records { Outcome::of(elapsed) } else { Err(format!("the stream ends at {end}").into()) }
+}
+
+/// One record a call: the SDK makes the batches.
+async fn produce(work: &Work, stream: &S2Stream, records: &Records) -> Result<(), Failure> {
+    let producer = stream.producer(ProducerConfig::new().with_max_unacked_bytes(UNACKED_BYTES)?);
+    for number in 0..work.records {
+        // Its ticket: closing the producer waits for all.
+        drop(producer.submit(AppendRecord::new(records.record(number))?).await?);
+    }
+    Ok(producer.close().await?)
+}
+
+/// Batches, pipelined.
+async fn append(work: &Work, stream: &S2Stream, records: &Records) -> Result<(), Failure> {
+    let session = stream.append_session(AppendSessionConfig::new().with_max_unacked_bytes(UNACKED_BYTES)?);
+    for numbers in work.calls() {
+        let batch = numbers.map(|number| AppendRecord::new(records.record(number))).collect::<Result<Vec<_>, _>>()?;
+        drop(session.submit(AppendInput::new(AppendRecordBatch::try_from_iter(batch)?)).await?);
+    }
+    Ok(session.close().await?)
 }
 
 fn input(from: ReadFrom, count: u64) -> ReadInput {
