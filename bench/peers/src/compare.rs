@@ -44,6 +44,8 @@ pub struct Options {
 struct Round {
     write: Outcome,
     read: Outcome,
+    /// By a server that was started after the records were written.
+    read_cold: Outcome,
     seek: Outcome,
     newest: Outcome,
     pages: Outcome,
@@ -58,13 +60,14 @@ type Of = fn(&Round, f64, f64) -> f64;
 const MEBIBYTE: f64 = 1_048_576.0;
 
 /// Three times the throughput at a tenth of the memory; the rest not worse.
-const MEASURES: [(Measure, Of); 11] = [
+const MEASURES: [(Measure, Of); 12] = [
     (at_least("write", "records/s", 3.0), |round, records, _| records / round.write.seconds),
     (at_least("write, bytes", "MiB/s", 3.0), |round, records, bytes| records * bytes / MEBIBYTE / round.write.seconds),
     (at_least("read back", "records/s", 3.0), |round, records, _| records / round.read.seconds),
     (at_least("read back, bytes", "MiB/s", 3.0), |round, records, bytes| {
         records * bytes / MEBIBYTE / round.read.seconds
     }),
+    (at_least("read back, cold", "records/s", 3.0), |round, records, _| records / round.read_cold.seconds),
     (at_most("peak memory", "MiB", 0.1), |round, _, _| round.peak_bytes as f64 / MEBIBYTE),
     (at_most("write cost", "USD/million", 1.0), |round, records, _| round.writing.dollars() / records * 1e6),
     (at_most("read cost", "USD/million", 1.0), |round, records, _| round.reading.dollars() / records * 1e6),
@@ -146,11 +149,13 @@ async fn ours(options: &Options, work: &Work) -> Result<Round, Failure> {
     minio.stop().await?;
     let peak_bytes = write.peak_bytes.max(read.peak_bytes);
     let (writing, reading) = (&written - &start, &all_read - &written);
-    Ok(Round { write, read, seek, newest, pages, peak_bytes, writing, reading })
+    // It is cold always: there is no server, and the reader knows nothing.
+    let read_cold = read;
+    Ok(Round { write, read, read_cold, seek, newest, pages, peak_bytes, writing, reading })
 }
 
-/// Of s2-lite the server's memory counts alone, without its clients'. It reads back what it has just written, and looks
-/// for the rest after it was started anew.
+/// Of s2-lite the server's memory counts alone, without its clients'. It reads back what it has just written, mostly from
+/// memory; the rest, and the requests of reading, are of a server that was started anew.
 async fn theirs(options: &Options, work: &Work) -> Result<Round, Failure> {
     let minio = Minio::start(&options.minio).await?;
     let start = minio.requests().await?;
@@ -168,9 +173,12 @@ async fn theirs(options: &Options, work: &Work) -> Result<Round, Failure> {
     let seek = spawn(side, &task(Task::Seek, &lite)).await?;
     let newest = spawn(side, &task(Task::Newest, &lite)).await?;
     let pages = spawn(side, &task(Task::Pages, &lite)).await?;
+    let before = minio.requests().await?;
+    let read_cold = spawn(side, &task(Task::Read, &lite)).await?;
+    let reading = &minio.requests().await? - &before;
     lite.stop().await?;
     minio.stop().await?;
     // What it does at its end is still part of writing, as klstore's last compaction is.
-    let (writing, reading) = (&(&written - &start) + &(&settled - &all_read), &all_read - &written);
-    Ok(Round { write, read, seek, newest, pages, peak_bytes, writing, reading })
+    let writing = &(&written - &start) + &(&settled - &all_read);
+    Ok(Round { write, read, read_cold, seek, newest, pages, peak_bytes, writing, reading })
 }

@@ -54,6 +54,11 @@ fn quantile(mut numbers: Vec<f64>, at: f64) -> f64 {
     numbers.get(index).copied().unwrap_or(f64::NAN)
 }
 
+/// Three digits behind the point, and more where there would be no figure.
+fn figure(number: f64) -> String {
+    if number.abs() < 0.1 { format!("{number:.6}") } else { format!("{number:.3}") }
+}
+
 /// The table at the end.
 pub fn print(rows: &[Row]) {
     println!(
@@ -64,10 +69,10 @@ pub fn print(rows: &[Row]) {
         let bound = if row.at_most { "<=" } else { ">=" };
         let missed = if row.at_most { row.ratio > row.goal } else { row.ratio < row.goal };
         println!(
-            "{:<34} {:>12.3} {:>12.3} {:<12} {:>7.3} {:>8.3} to {:<6.3} {bound} {:<5}{}",
+            "{:<34} {:>12} {:>12} {:<12} {:>7.3} {:>8.3} to {:<6.3} {bound} {:<5}{}",
             row.name,
-            row.ours,
-            row.reference,
+            figure(row.ours),
+            figure(row.reference),
             row.unit,
             row.ratio,
             row.p10,
