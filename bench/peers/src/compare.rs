@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long, env = "KLSTORE_BENCH_S2")]
     s2: PathBuf,
     /// Pairs of rounds of each size of record
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 12)]
     rounds: usize,
     /// Write the rows as JSON, too
     #[arg(long)]

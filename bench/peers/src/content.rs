@@ -1,11 +1,11 @@
-//! The records: each begins with its number, so that whoever reads can tell that it is the right one.
+//! The records: each begins with a mark of its number, so that whoever reads can tell that it is the right one.
 
 use bytes::Bytes;
 use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// What is in a record behind its number.
+/// What is in a record behind its mark.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Content {
     /// Random bytes, as s2's own benchmark sends them: nothing to gain by compression
@@ -33,7 +33,7 @@ impl Records {
 
     pub fn record(&self, number: u64) -> Bytes {
         let mut record = Vec::with_capacity(self.bytes);
-        record.extend_from_slice(&number.to_be_bytes());
+        record.extend_from_slice(&mark(number).to_be_bytes());
         match self.content {
             Content::Random => {
                 let wanted = self.bytes.saturating_sub(record.len());
@@ -57,7 +57,14 @@ impl Records {
     }
 }
 
-/// The number that a record begins with.
-pub fn number(record: &[u8]) -> Option<u64> {
-    record.first_chunk().map(|number| u64::from_be_bytes(*number))
+/// What the record of a number begins with: as random as the rest, so that it is not what compression gains.
+fn mark(number: u64) -> u64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 31)
+}
+
+/// Whether this is the record of that number.
+pub fn is_record(record: &[u8], number: u64) -> bool {
+    record.first_chunk().is_some_and(|first| u64::from_be_bytes(*first) == mark(number))
 }

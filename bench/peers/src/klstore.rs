@@ -15,8 +15,8 @@ const KEYSPACE: &str = "bench";
 const KEY: &str = "list";
 /// Bytes of values that become one commit: a program that has a lot of one list sends large ones.
 const BATCH_BYTES: u64 = 4 << 20;
-/// Everything that is not durable yet.
-const BUFFERED_BYTES: u64 = 48 << 20;
+/// Everything that is not durable yet: some batches; more gains nothing.
+const BUFFERED_BYTES: u64 = 16 << 20;
 
 pub async fn run(work: &Work) -> Result<Outcome, Failure> {
     match work.task {

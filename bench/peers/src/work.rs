@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
 use crate::Failure;
-use crate::content::Content;
+use crate::content::{Content, is_record};
 use crate::process::peak_resident_bytes;
 
 /// Items of a page whose latency is measured.
@@ -125,7 +125,7 @@ impl Check {
     }
 
     pub fn record(&mut self, value: &[u8]) -> Result<(), Failure> {
-        if crate::content::number(value) != Some(self.next) || value.len() != self.bytes {
+        if !is_record(value, self.next) || value.len() != self.bytes {
             return Err(format!("another record than number {} of {} bytes was read", self.next, self.bytes).into());
         }
         self.next += 1;
