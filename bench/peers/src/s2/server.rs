@@ -39,4 +39,9 @@ impl Lite {
     pub async fn stop(mut self) -> Result<(), Failure> {
         terminate(&mut self.process).await
     }
+
+    /// Ends one that has written nothing.
+    pub async fn kill(mut self) -> Result<(), Failure> {
+        Ok(self.process.kill().await?)
+    }
 }
