@@ -3,6 +3,8 @@
 //! `script/bench-peers` runs it. This program starts an S3 server (MinIO) anew for each side of each round, lets one side
 //! work in processes of its own, and counts what the server was asked. The parts that work are the same program.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
 mod compare;
 mod content;
 mod klstore;
