@@ -14,6 +14,8 @@ readonly MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 readonly CARGO_FUZZ_VERSION=0.13.2
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_MUTANTS_VERSION=27.1.0
+# bench/peers/Cargo.toml has the version of its SDK that belongs to it.
+readonly S2_VERSION=0.43.4
 # The workspace's rust-version, as cargo would ask for it.
 RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 readonly RUST_VERSION
@@ -142,6 +144,22 @@ cargo_deny() { printf '%s/cargo-deny-%s/bin/cargo-deny' "$setup_dir" "$CARGO_DEN
 needs_cargo_deny() { needs_cargo_command "$(cargo_deny)" cargo-deny "$CARGO_DENY_VERSION"; }
 cargo_mutants() { printf '%s/cargo-mutants-%s/bin/cargo-mutants' "$setup_dir" "$CARGO_MUTANTS_VERSION"; }
 needs_cargo_mutants() { needs_cargo_command "$(cargo_mutants)" cargo-mutants "$CARGO_MUTANTS_VERSION"; }
+
+# Optimised, unlike the others: it is measured.
+s2() { printf '%s/s2-cli-%s/bin/s2' "$setup_dir" "$S2_VERSION"; }
+needs_s2() {
+    alone
+    [ -x "$(s2)" ] && return
+    local folder
+    folder=$(dirname "$(dirname "$(s2)")")
+    # Into a folder beside it first, so that an interrupted build leaves nothing that looks whole.
+    rm -rf "$folder.partial"
+    CARGO_TARGET_DIR=$folder.partial/target nice -n 10 \
+        cargo install --quiet --locked --root "$folder.partial" --version "$S2_VERSION" s2-cli ||
+        fail "cargo install s2-cli $S2_VERSION failed"
+    rm -rf "$folder" "$folder.partial/target"
+    mv "$folder.partial" "$folder"
+}
 
 needs_npm() {
     command -v npm >/dev/null ||
