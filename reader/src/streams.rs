@@ -144,8 +144,14 @@ impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
         Ok(Some(page))
     }
 
+    /// Whether it has all the items that it was to have: also of one that begins as it should, a trim may have taken the
+    /// rest, so that it goes on elsewhere.
     fn is_as_expected(&self, page: &ItemList, expected: Option<u64>) -> bool {
-        Some(page.items.len() as u64) == expected && page.items.first().map(|item| item.offset) == self.next_offset
+        let (Some(first), Some(last)) = (page.items.first(), page.items.last()) else { return false };
+        let items = page.items.len() as u64;
+        expected == Some(items)
+            && Some(first.offset) == self.next_offset
+            && first.offset.abs_diff(last.offset) == items - 1
     }
 
     /// Plans the pages behind this one: two after the first, then more.
