@@ -30,7 +30,7 @@ matplotlib.rcParams.update(
 )
 
 from matplotlib import pyplot  # noqa: E402
-from matplotlib.ticker import FuncFormatter, NullLocator  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator  # noqa: E402
 
 # Told apart with any kind of colour vision (Okabe and Ito), and dark enough on white.
 BLUE, ORANGE, GREEN, PURPLE, RED, BLACK = "#0072b2", "#d55e00", "#009e73", "#aa4499", "#b2182b", "#333333"
@@ -68,6 +68,8 @@ class Panel:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
         if log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         self.log, self.bottom = log, bottom
 
@@ -90,9 +92,10 @@ class Panel:
 
 
 def power(value):
-    """10³ for all that is about a thousand."""
-    exponent = len(str(round(value))) - 1
-    return "10" + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(exponent)) if value > 1 else "1"
+    """10³ for all that is about a thousand; small numbers as they are."""
+    if value <= 10:
+        return f"{value:.0f}"
+    return "10" + "⁰¹²³⁴⁵⁶⁷⁸⁹"[len(str(round(value))) - 1]
 
 
 def figure(rows=2):
@@ -163,7 +166,7 @@ def draw_keys(series):
     panel.line(series.of("memory", by=1e-6), "all", BLUE)
     panel.line(series.of("memory.beside", by=1e-6), "beside the buffer", ORANGE, "s")
     panel.line(series.of("buffered", by=1e-6), "buffer (bounded by 67)", GREEN, "^")
-    panel.end()
+    panel.end(top=450)
 
     panel = Panel(axes[2], series, "Time of the whole load", x, "seconds", log=True)
     panel.line(series.of("seconds"), "elapsed", BLUE)
@@ -219,17 +222,17 @@ def draw_followers(series):
         panel.line(series.of(f"{pace}.lists"), f"LIST, {label}", color, marker, markerfacecolor="white")
     panel.end(top=5)
 
-    panel = Panel(axes[1], series, "From the append's begin to the follower", x, "seconds")
+    panel = Panel(axes[1], series, "From before the append to the follower", x, "seconds")
     for pace, label, color, marker in paces:
         panel.line(series.of(f"{pace}.delay.p99"), f"p99, {label}", color, marker)
         panel.line(series.of(f"{pace}.delay.p50"), f"p50, {label}", color, marker, markerfacecolor="white")
     panel.goal(1.16, "a PUT, a second, a GET", BLACK)
-    panel.end(top=2.5)
+    panel.end(top=2 * max(series.of("poll.delay.p99", "stream.delay.p99")), where="upper left")
 
     panel = Panel(axes[2], series, "Price of each follower", x, "USD a day")
     for pace, label, color, marker in paces:
         panel.line(series.of(f"{pace}.price"), label, color, marker)
-    panel.end()
+    panel.end(top=0.2)
 
     panel = Panel(axes[3], series, "Peak memory of the followers' one process", x, "MB", log=True)
     for pace, label, color, marker in paces:

@@ -28,7 +28,7 @@ pub async fn run(quick: bool, results: &mut Results) -> Result<(), Failure> {
 }
 
 async fn measure(followers: u64, pace: Pace, name: &str, seconds: u64, results: &mut Results) -> Result<(), Failure> {
-    let store = Store::start().await?;
+    let store = Store::start(0).await?;
     store.be_late(|_| ());
     let writer = S3StoreWriter::new(config(&store.server.endpoint())).await?;
     append(&writer).await?;
@@ -46,9 +46,10 @@ async fn measure(followers: u64, pace: Pace, name: &str, seconds: u64, results: 
         report = following => report?,
         error = appending => return error,
     };
-    // All GETs and LISTs are the followers': a writer that knows its list only puts.
     let each = |number: f64| number / followers as f64 / seconds as f64;
-    let (gets, lists) = (each(report.counts.get as f64), each(report.counts.list as f64));
+    // All GETs and LISTs are the followers': a writer that knows its list only puts. Each loads with one of both once.
+    let beside_load = |requests: u64| each(requests.saturating_sub(followers) as f64);
+    let (gets, lists) = (beside_load(report.counts.get), beside_load(report.counts.list));
     let mut measured = results.of("followers", followers);
     let mut number = |metric: &str, value: f64, unit| measured.number(format!("{name}.{metric}"), value, unit);
     number("errors", report.number("errors")?, "polls");

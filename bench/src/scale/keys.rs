@@ -19,7 +19,7 @@ pub async fn run(quick: bool, results: &mut Results) -> Result<(), Failure> {
 
 async fn measure(keys: u64, items: u64, results: &mut Results) -> Result<(), Failure> {
     // As fast as it can: what is measured is this machine's, not S3's.
-    let store = Store::start().await?;
+    let store = Store::start(0).await?;
     let report = store.client(Work::Ingest { keys, items }).await?;
     if (report.number("appended")?, report.number("duplicates")?) != (items as f64, 0.0) {
         return Err(format!("not every item was appended once: {}", report.answer).into());

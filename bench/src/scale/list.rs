@@ -16,6 +16,8 @@ const PAGE_ITEMS: u64 = 100;
 const NEWEST_ITEMS: u64 = 20;
 /// Items that a writer appends one by one, so that the list is one of small appends at its end.
 const APPENDS: u64 = 21;
+/// More requests than a page or these appends take.
+const REQUEST_LOG: usize = 1_000;
 /// Places that are looked for.
 const PLACES: u64 = 5;
 
@@ -51,7 +53,7 @@ impl Pages {
 }
 
 async fn measure(items: u64, places: u64, results: &mut Results) -> Result<(), Failure> {
-    let store = Store::start().await?;
+    let store = Store::start(REQUEST_LOG).await?;
     let giant = Giant::new(ListName::new(&Prefix::default(), KEYSPACE, KEY)?, items);
     giant.write(store.server.store(), BUCKET);
     let end = giant.items();

@@ -15,7 +15,7 @@ const ITEMS: u64 = 1_000_000;
 const PAGES: u64 = 40;
 
 pub async fn run(quick: bool, results: &mut Results) -> Result<(), Failure> {
-    let store = Store::start().await?;
+    let store = Store::start(0).await?;
     let giant = Giant::new(ListName::new(&Prefix::default(), KEYSPACE, KEY)?, ITEMS);
     giant.write(store.server.store(), BUCKET);
     let end = giant.items();

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use klstore_workloads::Failure;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One number.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Row {
-    series: &'static str,
+    series: String,
     size: u64,
     metric: String,
     value: f64,
-    unit: &'static str,
+    unit: String,
 }
 
 /// All numbers, in the order in which they were measured.
@@ -33,20 +33,24 @@ impl Results {
         Measured { results: self, series, size }
     }
 
-    /// Writes them as JSON, one row a line.
-    pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let rows: Result<Vec<String>, _> = self.rows.iter().map(serde_json::to_string).collect();
+    /// Writes them as JSON, one row a line, in the place of those that the file has of the same series.
+    pub fn write(self, path: &Path) -> Result<(), Failure> {
+        let mut rows: Vec<Row> =
+            if path.exists() { serde_json::from_slice(&std::fs::read(path)?)? } else { Vec::new() };
+        rows.retain(|row| self.rows.iter().all(|new| new.series != row.series));
+        rows.extend(self.rows);
+        let rows: Result<Vec<String>, _> = rows.iter().map(serde_json::to_string).collect();
         Ok(std::fs::write(path, format!("[\n{}\n]\n", rows?.join(",\n")))?)
     }
 }
 
 impl Measured<'_> {
     pub fn number(&mut self, metric: impl Into<String>, value: f64, unit: &'static str) {
-        let (series, size, metric) = (self.series, self.size, metric.into());
+        let (series, size, metric) = (self.series.to_owned(), self.size, metric.into());
         // As many digits as mean something.
         let value = if value.abs() < 1e4 { (value * 1e4).round() / 1e4 } else { value.round() };
         println!("{series:<10} {size:>13} {metric:<28} {value:>16} {unit}");
-        self.results.rows.push(Row { series, size, metric, value, unit });
+        self.results.rows.push(Row { series, size, metric, value, unit: unit.to_owned() });
     }
 
     /// The mean and the largest of several.

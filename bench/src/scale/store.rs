@@ -18,9 +18,6 @@ pub const BUCKET: &str = "scale";
 pub const KEYSPACE: &str = "scale";
 const ACCESS_KEY: &str = "AKSCALE";
 const SECRET_KEY: &str = "a-secret-of-the-benchmarks";
-/// Requests that are remembered: more than any measurement that looks at them sends.
-const REQUEST_LOG: usize = 1 << 12;
-
 /// How long S3 takes for a small request, in its median.
 pub fn lateness(operation: Operation) -> Duration {
     Duration::from_millis(if operation == Operation::GetObject { 60 } else { 100 })
@@ -39,9 +36,10 @@ pub struct Report {
 }
 
 impl Store {
-    pub async fn start() -> Result<Self, Failure> {
+    /// Remembers so many requests: what is measured under load has no use for them, and would pay for it.
+    pub async fn start(request_log: usize) -> Result<Self, Failure> {
         let limits = Limits { max_connections: 16_384, ..Limits::default() };
-        let server = Server::builder().bucket(BUCKET).limits(limits).request_log(REQUEST_LOG);
+        let server = Server::builder().bucket(BUCKET).limits(limits).request_log(request_log);
         let server = server.credential(Credential::new(ACCESS_KEY, SECRET_KEY)).start().await?;
         let writer = S3StoreWriter::new(config(&server.endpoint())).await?;
         writer.create_keyspace(KEYSPACE).await?;
