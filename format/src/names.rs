@@ -153,6 +153,15 @@ impl ListName {
         })))
     }
 
+    /// Whether there can be such a list under any prefix: cheaper than its name.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn check(keyspace: &str, key: &str) -> Result<(), NameError> {
+        check("keyspace", keyspace)?;
+        check("key", key).map(drop)
+    }
+
     /// The keyspace as the user wrote it.
     pub fn keyspace(&self) -> &str {
         &self.0.keyspace
@@ -407,8 +416,11 @@ mod tests {
             (" ".repeat(255), " ".repeat(64), 765),
         ] {
             let too_long = NameError::TooLong { what: "key", name: shown, bytes, limit: 255 };
-            assert_eq!(KeyName::new(&name), Err(too_long));
+            assert_eq!(KeyName::new(&name).unwrap_err(), too_long);
+            assert_eq!(ListName::check("keyspace", &name), Err(too_long));
         }
+        assert_eq!(ListName::check("", "key"), Err(NameError::Empty { what: "keyspace" }));
+        assert_eq!(ListName::check("keyspace", &"ü".repeat(42)), Ok(()));
         let list = ListName::new(&Prefix::default(), "k", "l").unwrap();
         for foreign in ["k/lists/l/log/", "k/lists/l/log/FFFFFFFFFFFFFFFF", "k/lists/l2/log/ffffffffffffffff", "é"] {
             assert_eq!(list.parse_commit(foreign), None, "{foreign}");

@@ -254,7 +254,7 @@ impl StoreWriter for S3StoreWriter {
     }
 
     fn check(&self, keyspace: &str, key: &str, insertions: &[Insertion]) -> Result<(), WriterError> {
-        ListName::new(&self.shared.prefix, keyspace, key)?;
+        ListName::check(keyspace, key)?;
         let now = self.shared.driver.clock.now();
         Ok(validate(insertions, now, self.shared.max_future_skew_millis)?)
     }
