@@ -47,7 +47,7 @@ def wrong_files(package, sizes):
             yield f"{file} is not in the package"
     light = {file: size for file, size in sizes.items() if file not in HEAVY_ON_PURPOSE.get(package["name"], [])}
     for file, size in light.items():
-        if size > LARGEST_FILE and file != "Cargo.lock":
+        if size > LARGEST_FILE:
             yield f"{file} has {size:,} bytes"
     if sum(light.values()) > LARGEST_PACKAGE:
         yield f"{sum(light.values()):,} bytes are more than {LARGEST_PACKAGE:,}"
@@ -69,12 +69,9 @@ def wrong_manifest(package, published):
 
 
 def size_of(package, file):
-    """Of what cargo itself adds nothing is here: the manifest as it was, and the commit."""
+    """Of what cargo adds, the lock file and the commit, nothing is there."""
     path = pathlib.Path(package["manifest_path"]).parent / file
-    for place in [path, ROOT / file]:
-        if place.is_file():
-            return place.stat().st_size
-    return 0
+    return path.stat().st_size if path.is_file() else 0
 
 
 def cargo(*arguments):

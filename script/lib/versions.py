@@ -33,7 +33,8 @@ ANYWHERE = [
     rf'klstore-[a-z0-9-]+ = "{VERSION}"',
     rf'klstore-[a-z0-9-]+ = {{ version = "{VERSION}"',
     rf'"klstore": "\^{VERSION}"',
-    rf"klstore-{VERSION}(?:\.tgz|-x86_64|-docs)",
+    rf"klstore-{VERSION}(?:\.tgz|-x86_64)",
+    rf"klstore/klstore/(?:blob|tree)/v{VERSION}",
 ]
 TEXTS = ["*.md", "*/package.json"]
 # What they tell is past.
@@ -43,6 +44,9 @@ RUST_STATED = [
     ("README.md", r"Rust (\d+\.\d+(?:\.\d+)?) or newer", 1),
     ("CONTRIBUTING.md", r"Rust (\d+\.\d+(?:\.\d+)?)", 1),
 ]
+# The crates that are published.
+RUST_CRATES = ["format", "credentials", "reader", "writer", "config", "bridge", "s3-server", "cli"]
+RUST_STATED += [(f"{crate}/README.md", RUST_STATED[0][1], 1) for crate in RUST_CRATES]
 
 
 def main(new=None):
