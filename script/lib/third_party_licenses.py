@@ -1,9 +1,9 @@
 """Prints the licences of all crates that are compiled into a crate, with their texts.
 
-    third_party_licenses.py CRATE TARGET PROGRAM
+    third_party_licenses.py CRATE TARGET PROGRAM [OPTION...]
 
-TARGET is what it is compiled for, PROGRAM what the file is called that holds it. Asks `cargo tree` which crates those are;
-equal texts are printed once.
+TARGET is what it is compiled for, PROGRAM what the file is called that holds it, OPTION cargo's, for features. Asks
+`cargo tree` which crates those are; equal texts are printed once.
 """
 
 import json
@@ -16,8 +16,8 @@ OUR_LICENSE = pathlib.Path(__file__).parent.parent.parent / "LICENSE-MIT"
 LICENSE_FILE = re.compile(r"^(licen[cs]e|copying|notice|unlicense)", re.IGNORECASE)
 
 
-def main(crate, target, program):
-    compiled = compiled_in(crate, target)
+def main(crate, target, program, *options):
+    compiled = compiled_in(crate, target, options)
     packages = [package for package in every_package(target) if (package["name"], package["version"]) in compiled]
     texts = {}
     print(f"{program} holds compiled code of these packages, under the licences named.\n")
@@ -33,19 +33,22 @@ def main(crate, target, program):
         print(f"\n{'-' * 80}\n{', '.join(names)}:\n\n{text}")
 
 
-def compiled_in(crate, target):
+def compiled_in(crate, target, options):
     """Names and versions, without what runs only while it is compiled: macros and build scripts.
 
     Not from the metadata, which knows one set of features for the whole workspace: optional crates that only the writer
     asks for would be among them.
     """
-    which = ["-p", crate, "--target", target, "-e", "normal,no-proc-macro"]
-    tree = cargo("tree", "--locked", *which, "--prefix", "none", "--format", "{p}")
-    return {tuple(line.replace(" v", " ", 1).split(" ")[:2]) for line in tree.splitlines()}
+    which = ["-p", crate, "--target", target, *options]
+    shown = ["--prefix", "none", "--format", "{p}"]
+    compiled = cargo("tree", "--locked", *which, "-e", "normal,no-proc-macro", *shown).splitlines()
+    # A build script's dependency that brings a library's sources is compiled in, too.
+    compiled += [line for line in cargo("tree", "--locked", *which, *shown).splitlines() if "-src v" in line]
+    return {tuple(line.replace(" v", " ", 1).split(" ")[:2]) for line in compiled}
 
 
 def every_package(target):
-    return json.loads(cargo("metadata", "--format-version", "1", "--locked", "--filter-platform", target))["packages"]
+    return json.loads(cargo("metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", target))["packages"]
 
 
 def cargo(*arguments):
@@ -58,15 +61,14 @@ def license_texts(package):
     places = [*folder.iterdir(), *folder.glob("LICENSES/*")]
     files = sorted(file for file in places if file.is_file() and named_as_license(file))
     license = package["license"] or ""
-    if not files and license == "MIT":
-        return [mit_license_of(package)]
     # Of a choice of licences the MIT text is enough, and the shortest.
     short = [file for file in files if "mit" in file.name.lower() and " AND " not in license] or files
-    if package["name"].endswith("-sys"):
+    if package["name"].endswith(("-sys", "-src")):
         # The library in another language that is compiled with it, under a licence of its own.
-        places = [*folder.glob("*/LICENSE*"), *folder.glob("c_src/*/*/LICENSE*")]
+        places = [file for depth in ("*", "src/*", "c_src/*/*") for file in folder.glob(f"{depth}/LICENSE*")]
         short += sorted(file for file in places if file.is_file())
-    return [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
+    texts = [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
+    return texts if files or license != "MIT" else [mit_license_of(package), *texts]
 
 
 def named_as_license(file):
