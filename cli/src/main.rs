@@ -30,6 +30,10 @@ use arguments::Cli;
 use failure::{Failure, Kind};
 use output::Output;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long background work may take to end after a command is done or has failed.
 const STOP_TIME: Duration = Duration::from_secs(1);
 

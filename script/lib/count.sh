@@ -117,6 +117,10 @@ set_up_to_compile() {
     check step "set-up: rustfmt and clippy" needs_rust_lints
 }
 
+# What a release depends on, and that takes seconds.
+check_versions() { check step "versions: what files state, and what dependencies need" python3 "$root/script/lib/versions.py"; }
+check_packages() { check step "packages: what each crate holds" python3 "$root/script/lib/packages.py"; }
+
 set_up_test_servers() {
     check step "set-up: versitygw $VERSITYGW_VERSION from the Go proxy" needs_versitygw
     check step "set-up: moto from PyPI" needs_moto

@@ -16,9 +16,13 @@ readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_MUTANTS_VERSION=27.1.0
 # bench/peers/Cargo.toml has the version of its SDK that belongs to it.
 readonly S2_VERSION=0.43.4
+readonly CARGO_SEMVER_CHECKS_VERSION=0.51.0
 # The workspace's rust-version, as cargo would ask for it.
 RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 readonly RUST_VERSION
+
+# Of all crates and of the npm package.
+workspace_version() { sed -n '/^\[workspace.package\]$/,/^\[/s/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml"; }
 
 say() { printf '%s\n' "$*"; }
 
@@ -78,6 +82,20 @@ needs_librdkafka_libraries() {
     command -v apt-get >/dev/null || return 0
     needs_package librdkafka "headers of OpenSSL, libcurl and libsasl2" libssl-dev libcurl4-openssl-dev libsasl2-dev \
         pkg-config
+}
+
+# Whether the active toolchain has a target's compiled standard library.
+has_rust_target() {
+    command -v rustc >/dev/null && [ -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ]
+}
+
+# Debian's Rust, for a target that the active toolchain lacks: with it come the sources of the standard library.
+needs_web_rust() {
+    needs_package "the Rust target $1" "it with 'rustup target add $1'" rustc-web cargo-web rust-web-src
+    local version
+    version=$(/usr/bin/rustc --version | cut -d' ' -f2)
+    at_least "$version" "$RUST_VERSION" ||
+        fail "Debian's rustc-web is $version, klstore needs $RUST_VERSION: apt-get update && apt-get upgrade, or rustup target add $1"
 }
 
 needs_rust_lints() {
@@ -144,6 +162,8 @@ cargo_deny() { printf '%s/cargo-deny-%s/bin/cargo-deny' "$setup_dir" "$CARGO_DEN
 needs_cargo_deny() { needs_cargo_command "$(cargo_deny)" cargo-deny "$CARGO_DENY_VERSION"; }
 cargo_mutants() { printf '%s/cargo-mutants-%s/bin/cargo-mutants' "$setup_dir" "$CARGO_MUTANTS_VERSION"; }
 needs_cargo_mutants() { needs_cargo_command "$(cargo_mutants)" cargo-mutants "$CARGO_MUTANTS_VERSION"; }
+cargo_semver_checks() { printf '%s/cargo-semver-checks-%s/bin/cargo-semver-checks' "$setup_dir" "$CARGO_SEMVER_CHECKS_VERSION"; }
+needs_cargo_semver_checks() { needs_cargo_command "$(cargo_semver_checks)" cargo-semver-checks "$CARGO_SEMVER_CHECKS_VERSION"; }
 
 # Optimised, unlike the others: it is measured.
 s2() { printf '%s/s2-cli-%s/bin/s2' "$setup_dir" "$S2_VERSION"; }

@@ -1,8 +1,9 @@
-"""Prints the licences of all crates that are compiled into a crate for WebAssembly, with their texts.
+"""Prints the licences of all crates that are compiled into a crate, with their texts.
 
-    third_party_licenses.py CRATE
+    third_party_licenses.py CRATE TARGET PROGRAM [OPTION...]
 
-Asks `cargo tree` which crates those are; equal texts are printed once.
+TARGET is what it is compiled for, PROGRAM what the file is called that holds it, OPTION cargo's, for features. Asks
+`cargo tree` which crates those are; equal texts are printed once.
 """
 
 import json
@@ -11,16 +12,15 @@ import re
 import subprocess
 import sys
 
-TARGET = "wasm32-unknown-unknown"
 OUR_LICENSE = pathlib.Path(__file__).parent.parent.parent / "LICENSE-MIT"
 LICENSE_FILE = re.compile(r"^(licen[cs]e|copying|notice|unlicense)", re.IGNORECASE)
 
 
-def main(crate):
-    compiled = compiled_in(crate)
-    packages = [package for package in every_package() if (package["name"], package["version"]) in compiled]
+def main(crate, target, program, *options):
+    compiled = compiled_in(crate, target, options)
+    packages = [package for package in every_package(target) if (package["name"], package["version"]) in compiled]
     texts = {}
-    print("klstore.wasm holds compiled code of these packages, under the licences named.\n")
+    print(f"{program} holds compiled code of these packages, under the licences named.\n")
     for package in sorted(packages, key=lambda package: (package["name"], package["version"])):
         if package["source"] is None:
             continue
@@ -33,19 +33,22 @@ def main(crate):
         print(f"\n{'-' * 80}\n{', '.join(names)}:\n\n{text}")
 
 
-def compiled_in(crate):
+def compiled_in(crate, target, options):
     """Names and versions, without what runs only while it is compiled: macros and build scripts.
 
     Not from the metadata, which knows one set of features for the whole workspace: optional crates that only the writer
     asks for would be among them.
     """
-    which = ["-p", crate, "--target", TARGET, "-e", "normal,no-proc-macro"]
-    tree = cargo("tree", "--locked", *which, "--prefix", "none", "--format", "{p}")
-    return {tuple(line.replace(" v", " ", 1).split(" ")[:2]) for line in tree.splitlines()}
+    which = ["-p", crate, "--target", target, *options]
+    shown = ["--prefix", "none", "--format", "{p}"]
+    compiled = cargo("tree", "--locked", *which, "-e", "normal,no-proc-macro", *shown).splitlines()
+    # A build script's dependency that brings a library's sources is compiled in, too.
+    compiled += [line for line in cargo("tree", "--locked", *which, *shown).splitlines() if "-src v" in line]
+    return {tuple(line.replace(" v", " ", 1).split(" ")[:2]) for line in compiled}
 
 
-def every_package():
-    return json.loads(cargo("metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET))["packages"]
+def every_package(target):
+    return json.loads(cargo("metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", target))["packages"]
 
 
 def cargo(*arguments):
@@ -58,14 +61,14 @@ def license_texts(package):
     places = [*folder.iterdir(), *folder.glob("LICENSES/*")]
     files = sorted(file for file in places if file.is_file() and named_as_license(file))
     license = package["license"] or ""
-    if not files and license == "MIT":
-        return [mit_license_of(package)]
     # Of a choice of licences the MIT text is enough, and the shortest.
     short = [file for file in files if "mit" in file.name.lower() and " AND " not in license] or files
-    if package["name"].endswith("-sys"):
+    if package["name"].endswith(("-sys", "-src")):
         # The library in another language that is compiled with it, under a licence of its own.
-        short += sorted(file for file in folder.glob("*/LICENSE*") if file.is_file())
-    return [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
+        places = [file for depth in ("*", "src/*", "c_src/*/*") for file in folder.glob(f"{depth}/LICENSE*")]
+        short += sorted(file for file in places if file.is_file())
+    texts = [file.read_text(encoding="utf-8", errors="replace").strip() for file in short]
+    return texts if files or license != "MIT" else [mit_license_of(package), *texts]
 
 
 def named_as_license(file):
@@ -81,4 +84,4 @@ def mit_license_of(package):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8")
-    main(sys.argv[1])
+    main(*sys.argv[1:])
