@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use futures::stream::{self, FuturesOrdered, Stream, TryStreamExt};
 use klstore_format::limits::MAX_PAGE_VALUE_BYTES;
@@ -43,7 +43,8 @@ pub trait StoreReaderExt: StoreReader {
     ///
     /// Without `max_size` the first page is of the reader's default size, so that it comes soon, and the others grow up
     /// to 4 MiB of values or 65,536 items, as fewer of them ask for and decode less. From the second page on the stream
-    /// reads ahead, up to six pages, and holds as many in memory.
+    /// reads ahead, up to six pages, and holds as many in memory; fewer for a caller who is so slow that their requests end
+    /// for want of time.
     fn pages<'a>(
         &'a self,
         keyspace: &'a str,
@@ -61,6 +62,7 @@ pub trait StoreReaderExt: StoreReader {
             under_way: FuturesOrdered::new(),
             arrived: None,
             behind: None,
+            most_ahead: MAX_PAGES_AHEAD,
             pages: 0,
             next_offset: None,
         };
@@ -84,8 +86,8 @@ pub trait StoreReaderExt: StoreReader {
 
 impl<R: StoreReader + ?Sized> StoreReaderExt for R {}
 
-/// A page, and how many items it was to have.
-type Arrived = (Option<u64>, Result<ItemList, ReaderError>);
+/// A page that was read ahead, and how many items it was to have.
+type Arrived = (u64, Result<ItemList, ReaderError>);
 
 struct Pages<'a, R: ?Sized> {
     reader: &'a R,
@@ -100,6 +102,8 @@ struct Pages<'a, R: ?Sized> {
     arrived: Option<Arrived>,
     /// The continuation behind those under way.
     behind: Option<String>,
+    /// How many pages may be under way: two after the first one, then more.
+    most_ahead: usize,
     /// Pages delivered.
     pages: usize,
     /// The offset that the next page begins with.
@@ -108,23 +112,31 @@ struct Pages<'a, R: ?Sized> {
 
 impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
     async fn next(&mut self) -> Result<Option<ItemList>, ReaderError> {
-        let (expected, page) = match self.arrived.take() {
-            Some(arrived) => arrived,
-            None => match poll_fn(|context| Pin::new(&mut self.under_way).poll_next(context)).await {
-                Some(arrived) => arrived,
-                None => match self.start.take() {
-                    Some((filter, continuation)) => {
-                        let (keyspace, key, order) = self.list;
-                        let page = self.reader.read_page(keyspace, key, order, self.max_size, filter, continuation);
-                        (None, page.await)
-                    }
-                    None => return Ok(None),
-                },
-            },
+        let arrived = match self.arrived.take() {
+            None => poll_fn(|context| Pin::new(&mut self.under_way).poll_next(context)).await,
+            arrived => arrived,
         };
-        let page = page?;
+        let ahead = match arrived {
+            Some((size, Ok(page))) => Some((Some(size), page)),
+            None => None,
+            // Its reading stood still while the caller was busy, and it may have come too late: it is read again. Whoever is
+            // slower than the store needs less ahead.
+            Some((_, Err(_))) => {
+                self.under_way = FuturesOrdered::new();
+                self.most_ahead /= 2;
+                None
+            }
+        };
+        let (expected, page) = match (ahead, self.start.take()) {
+            (Some(ahead), _) => ahead,
+            (None, Some((filter, continuation))) => {
+                let (keyspace, key, order) = self.list;
+                (None, self.reader.read_page(keyspace, key, order, self.max_size, filter, continuation).await?)
+            }
+            (None, None) => return Ok(None),
+        };
         self.pages += 1;
-        if expected.is_none() || !self.is_as_expected(&page, expected) {
+        if !self.is_as_expected(&page, expected) {
             // Its values are larger than those before, or the list was trimmed: what was to follow does not.
             self.under_way = FuturesOrdered::new();
             self.behind.clone_from(&page.continuation);
@@ -134,12 +146,11 @@ impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
         self.read_ahead(&page)?;
         // The first page may be all that is wanted: nothing is sent for until the second was.
         if self.pages > 1 {
-            let under_way = &mut self.under_way;
-            let begin = |context: &mut Context<'_>| match Pin::new(&mut *under_way).poll_next(context) {
+            let begin = poll_fn(|context| match Pin::new(&mut self.under_way).poll_next(context) {
                 Poll::Ready(arrived) => Poll::Ready(arrived),
                 Poll::Pending => Poll::Ready(None),
-            };
-            self.arrived = poll_fn(begin).await;
+            });
+            self.arrived = begin.await;
         }
         Ok(Some(page))
     }
@@ -154,11 +165,11 @@ impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
             && first.offset.abs_diff(last.offset) == items - 1
     }
 
-    /// Plans the pages behind this one: two after the first, then more.
+    /// Plans the pages behind this one.
     fn read_ahead(&mut self, page: &ItemList) -> Result<(), ReaderError> {
         let (keyspace, key, order) = self.list;
         let size = self.size_after(page);
-        while self.under_way.len() < (2 * self.pages).min(MAX_PAGES_AHEAD)
+        while self.under_way.len() < (2 * self.pages).min(self.most_ahead)
             && let Some(start) = self.behind.take()
         {
             let end = self.reader.skip(keyspace, key, order, &start, size)?;
@@ -178,7 +189,7 @@ impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
             };
             let reader = self.reader;
             self.under_way.push_back(Box::pin(async move {
-                (Some(size), reader.read_page(keyspace, key, order, Some(size), None, Some(start)).await)
+                (size, reader.read_page(keyspace, key, order, Some(size), None, Some(start)).await)
             }));
         }
         Ok(())

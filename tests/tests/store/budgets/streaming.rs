@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use klstore_format::{Insertion, IterationOrder};
-use klstore_reader::{StoreReader, StoreReaderExt};
+use klstore_reader::{RetryPolicy, StoreReader, StoreReaderExt};
 use klstore_s3_server::{Fault, Gate};
 use klstore_tests::harness::{Harness, KEYSPACE};
 use klstore_writer::{StoreWriter, TrimTo};
@@ -156,4 +156,26 @@ async fn what_is_trimmed_or_appended_meanwhile_leaves_no_gap_and_nothing_twice()
     assert!(offsets.is_sorted_by(|one, other| one < other), "an item came twice, or too early");
     assert_eq!(offsets.iter().filter(|offset| **offset < 6_000).count(), 6_000);
     assert_eq!(offsets.iter().filter(|offset| **offset >= 30_000).count() as u64, ITEMS + 100 - 30_000);
+}
+
+/// What was read ahead stands still while the caller is busy, for longer than any request may take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_is_slower_than_every_deadline_gets_all_items() {
+    let harness = written().await;
+    let (deadline, attempt_timeout) = (Duration::from_millis(300), Duration::from_millis(200));
+    let policy = RetryPolicy { deadline, attempt_timeout, ..RetryPolicy::default() };
+    let reader = harness.reader(harness.config()).retry_policy(policy).build().await.expect("a reader");
+    for order in ORDERS {
+        forget(&harness);
+        let mut pages = pin!(reader.pages(KEYSPACE, KEY, order, Some(10_000), None, None));
+        let (mut items, mut number) = (Vec::new(), 0);
+        while let Some(page) = pages.try_next().await.expect("a page") {
+            items.extend(page.items);
+            number += 1;
+            tokio::time::sleep(2 * deadline).await;
+        }
+        let first = if order == IterationOrder::Forwards { 0 } else { ITEMS - 1 };
+        assert!(items == expected(order, first, ITEMS), "not the items that were written, {order:?}");
+        println!("a slow caller: {number} pages, {} requests, {order:?}", spent(&harness).counts.requests());
+    }
 }
