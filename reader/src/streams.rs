@@ -14,6 +14,8 @@ use crate::store_reader::StoreReader;
 
 /// Pages that are read ahead of the one that the caller has.
 const MAX_PAGES_AHEAD: usize = 6;
+/// And of the first one: many callers want no more than a few.
+const FIRST_PAGES_AHEAD: usize = 2;
 /// How much larger a page may be than the one before it, where the caller leaves it open.
 const GROWTH: u64 = 16;
 /// Items of the largest such page.
@@ -102,7 +104,7 @@ struct Pages<'a, R: ?Sized> {
     arrived: Option<Arrived>,
     /// The continuation behind those under way.
     behind: Option<String>,
-    /// How many pages may be under way: two after the first one, then more.
+    /// How many pages may be under way.
     most_ahead: usize,
     /// Pages delivered.
     pages: usize,
@@ -169,7 +171,8 @@ impl<'a, R: StoreReader + ?Sized> Pages<'a, R> {
     fn read_ahead(&mut self, page: &ItemList) -> Result<(), ReaderError> {
         let (keyspace, key, order) = self.list;
         let size = self.size_after(page);
-        while self.under_way.len() < (2 * self.pages).min(self.most_ahead)
+        let ahead = if self.pages == 1 { FIRST_PAGES_AHEAD } else { MAX_PAGES_AHEAD };
+        while self.under_way.len() < ahead.min(self.most_ahead)
             && let Some(start) = self.behind.take()
         {
             let end = self.reader.skip(keyspace, key, order, &start, size)?;

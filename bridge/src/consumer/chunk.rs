@@ -1,11 +1,11 @@
 //! Records that were fetched together, sorted by list: one append for each list.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use klstore_writer::{Insertion, Source as ListSource};
 
+use super::runs::Runs;
 use super::state::State;
 use crate::checkpoint::Checkpoint;
 use crate::judge::Judge;
@@ -19,7 +19,7 @@ const CALL_OVERHEAD: u64 = 512;
 #[derive(Default)]
 pub(super) struct Chunk {
     /// By assignment.
-    partitions: HashMap<u64, PartitionChunk>,
+    partitions: Runs<u64, PartitionChunk>,
     pub(super) records: usize,
     pub(super) bytes: u64,
 }
@@ -29,7 +29,7 @@ struct PartitionChunk {
     partition: i32,
     first: i64,
     last: i64,
-    lists: HashMap<(String, String), ListChunk>,
+    lists: Runs<(String, String), ListChunk>,
     letters: Vec<(String, Bytes)>,
 }
 
@@ -62,7 +62,7 @@ impl Chunk {
 
     /// Whether the list has a record in this chunk: its names are checked then.
     pub(super) fn knows(&self, origin: &Origin<'_>, list: &(String, String)) -> bool {
-        self.partitions.get(&origin.assignment).is_some_and(|chunk| chunk.lists.contains_key(list))
+        self.partitions.get(&origin.assignment).is_some_and(|chunk| chunk.lists.get(list).is_some())
     }
 
     pub(super) fn append(&mut self, origin: &Origin<'_>, list: (String, String), insertion: Insertion) {
@@ -77,7 +77,7 @@ impl Chunk {
     fn add(&mut self, origin: &Origin<'_>, list: (String, String), insertion: Insertion, of_letters: bool) {
         let bytes = insertion.value.len() as u64 + ITEM_OVERHEAD;
         let call_bytes = (list.0.len() + list.1.len()) as u64 + CALL_OVERHEAD;
-        let chunk = self.record(origin).lists.entry(list).or_insert_with(|| ListChunk {
+        let chunk = self.record(origin).lists.entry(list, || ListChunk {
             first: origin.offset,
             last: origin.offset,
             of_letters,
@@ -103,12 +103,12 @@ impl Chunk {
 
     fn record(&mut self, origin: &Origin<'_>) -> &mut PartitionChunk {
         self.records += 1;
-        let chunk = self.partitions.entry(origin.assignment).or_insert_with(|| PartitionChunk {
+        let chunk = self.partitions.entry(origin.assignment, || PartitionChunk {
             topic: origin.topic.into(),
             partition: origin.partition,
             first: origin.offset,
             last: origin.offset,
-            lists: HashMap::new(),
+            lists: Runs::default(),
             letters: Vec::new(),
         });
         chunk.last = origin.offset;

@@ -4,6 +4,7 @@ mod chunk;
 mod context;
 mod poll;
 mod positions;
+mod runs;
 mod state;
 mod stop;
 mod until_end;
