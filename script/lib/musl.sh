@@ -36,13 +36,13 @@ musl_programs() {
 }
 
 # What rustup's target brings, and here is Debian's: musl's and gcc's first and last objects of a static program whose place
-# in memory is drawn at its start, musl, and what unwinds panics.
+# in memory is drawn at its start, musl, what gcc calls for C code (mimalloc counts bits so), and what unwinds panics.
 linked_with_debians_musl() {
     local gcc
     gcc=$(dirname "$(cc -print-file-name=crtbeginS.o)")
     printf '%s ' -Clink-self-contained=no -Lnative=$MUSL_LIBRARIES "-Lnative=$(unwinder)" -Zpre-link-args=-nostartfiles \
         -Zpre-link-args=$MUSL_LIBRARIES/rcrt1.o -Zpre-link-args=$MUSL_LIBRARIES/crti.o "-Zpre-link-args=$gcc/crtbeginS.o" \
-        "-Clink-arg=$gcc/crtendS.o" -Clink-arg=$MUSL_LIBRARIES/crtn.o
+        "-Clink-arg=$(cc -print-libgcc-file-name)" "-Clink-arg=$gcc/crtendS.o" -Clink-arg=$MUSL_LIBRARIES/crtn.o
 }
 
 # LLVM's libunwind, which Debian compiled for glibc: what of that musl lacks is added. It calls it to say why it aborts.
