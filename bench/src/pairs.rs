@@ -21,6 +21,9 @@ pub struct Row {
     /// Less is better: the ratio is to be at most the goal.
     #[serde(default)]
     pub at_most: bool,
+    /// How many pairs it is of.
+    #[serde(default)]
+    pub pairs: usize,
 }
 
 /// What a ratio is to be.
@@ -57,13 +60,22 @@ impl Row {
             p90: quantile(ratios, 0.9),
             goal,
             at_most,
+            pairs: pairs.len(),
         }
     }
 
-    fn goal_text(&self) -> String {
+    /// The cells of a table, up to the goal.
+    fn cells(&self) -> [String; 6] {
+        let [ours, reference] = [self.ours, self.reference].map(figure);
+        let spread = format!("{:.2} to {:.2}", self.p10, self.p90);
+        [self.name.clone(), ours, reference, self.unit.clone(), format!("{:.2}", self.ratio), spread]
+    }
+
+    /// The goal, and the mark of one that is missed.
+    fn goal_text(&self, missed: &str) -> String {
         let Some(goal) = self.goal else { return "-".to_owned() };
         let (sign, met) = if self.at_most { ("<=", self.ratio <= goal) } else { (">=", self.ratio >= goal) };
-        format!("{sign} {goal}{}", if met { "" } else { "  missed" })
+        format!("{sign} {goal}{}", if met { "" } else { missed })
     }
 }
 
@@ -81,17 +93,8 @@ pub fn print(rows: &[Row]) {
         "name", "ours", "reference", "unit", "ratio", "p10 to p90"
     );
     for row in rows {
-        println!(
-            "{:<width$} {:>12} {:>12} {:<11} {:>6.2} {:>7.2} to {:<5.2} {}",
-            row.name,
-            figure(row.ours),
-            figure(row.reference),
-            row.unit,
-            row.ratio,
-            row.p10,
-            row.p90,
-            row.goal_text()
-        );
+        let ([name, ours, reference, unit, ratio, spread], goal) = (row.cells(), row.goal_text("  missed"));
+        println!("{name:<width$} {ours:>12} {reference:>12} {unit:<11} {ratio:>6} {spread:>15}  {goal}");
     }
 }
 
@@ -99,25 +102,17 @@ pub fn print(rows: &[Row]) {
 pub fn print_markdown(rows: &[Row]) {
     println!("| | ours | reference | unit | ratio | p10 to p90 | goal |\n|---|---|---|---|---|---|---|");
     for row in rows {
-        println!(
-            "| {} | {} | {} | {} | **{:.2}** | {:.2} to {:.2} | {} |",
-            row.name,
-            figure(row.ours),
-            figure(row.reference),
-            row.unit,
-            row.ratio,
-            row.p10,
-            row.p90,
-            row.goal_text().replace("  missed", " **missed**")
-        );
+        let ([name, ours, reference, unit, ratio, spread], goal) = (row.cells(), row.goal_text(" **missed**"));
+        println!("| {name} | {ours} | {reference} | {unit} | **{ratio}** | {spread} | {goal} |");
     }
 }
 
-/// Three digits at least, whatever the size.
+/// Three digits at least, whatever the size: dollars are few.
 fn figure(number: f64) -> String {
     match number.abs() {
         size if size >= 100.0 => format!("{number:.0}"),
         size if size >= 1.0 => format!("{number:.2}"),
-        _ => format!("{number:.4}"),
+        size if size >= 0.01 => format!("{number:.4}"),
+        _ => format!("{number:.7}"),
     }
 }

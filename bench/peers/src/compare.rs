@@ -7,7 +7,7 @@ use clap::Args;
 use crate::Failure;
 use crate::content::Content;
 use crate::minio::Minio;
-use crate::pairs::{self, Measure, Row};
+use crate::pairs::{self, Goal, Row};
 use crate::requests::Requests;
 use crate::s2::Lite;
 use crate::work::{Outcome, Task, Work, spawn};
@@ -82,12 +82,19 @@ const MEASURES: [(Measure, Of); 13] = [
     (at_most("page of 1,000", "ms", 1.0), |round, _, _| round.pages.seconds * 1e3),
 ];
 
+/// What of a side is compared, and how it is to be.
+struct Measure {
+    name: &'static str,
+    unit: &'static str,
+    goal: Goal,
+}
+
 const fn at_least(name: &'static str, unit: &'static str, goal: f64) -> Measure {
-    Measure { name, unit, goal, at_most: false }
+    Measure { name, unit, goal: Goal::AtLeast(goal) }
 }
 
 const fn at_most(name: &'static str, unit: &'static str, goal: f64) -> Measure {
-    Measure { name, unit, goal, at_most: true }
+    Measure { name, unit, goal: Goal::AtMost(goal) }
 }
 
 pub async fn run(options: &Options) -> Result<(), Failure> {
@@ -127,7 +134,12 @@ async fn compare(options: &Options, bytes: usize) -> Result<Vec<Row>, Failure> {
     let (count, size) = (records as f64, bytes as f64);
     let rows = MEASURES.iter().map(|(measure, of)| {
         let pairs = rounds.iter().map(|(ours, theirs)| (of(ours, count, size), of(theirs, count, size)));
-        Row::of(&format!("{bytes} bytes"), measure, &pairs.collect::<Vec<_>>())
+        Row::of(
+            format!("s2-lite {bytes} bytes: {}", measure.name),
+            measure.unit,
+            measure.goal,
+            &pairs.collect::<Vec<_>>(),
+        )
     });
     Ok(rows.collect())
 }

@@ -9,6 +9,8 @@ mod compare;
 mod content;
 mod klstore;
 mod minio;
+#[path = "../../src/pairs.rs"]
+#[allow(dead_code, reason = "script/bench alone joins tables, and times both sides itself")]
 mod pairs;
 mod process;
 mod requests;

@@ -30,7 +30,7 @@ struct Arguments {
     /// Write the results as JSON, too
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Fewer sizes, smaller ones, and shorter runs: a minute in all
+    /// Fewer sizes, smaller ones, and shorter runs
     #[arg(long)]
     quick: bool,
     #[command(subcommand)]
