@@ -37,7 +37,7 @@ const CHUNK_RECORDS: usize = 4_096;
 const CHUNK_BYTES: u64 = 4 << 20;
 /// How often lag is measured, and the queue of fetched records at most.
 const STATISTICS_MILLIS: u32 = 5_000;
-const MAX_FETCH_QUEUE_KIB: u64 = 64 << 10;
+const MAX_FETCH_QUEUE_KIB: u64 = 4 << 10;
 const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bridge from a consumer group into lists.
@@ -407,7 +407,8 @@ impl RecordTaker<'_> {
             return Ok(());
         }
         partition.follows = true;
-        let headers: Vec<Header<'_>> = match message.headers().filter(|_| self.reads_headers) {
+        // The client decodes them when it is asked.
+        let headers: Vec<Header<'_>> = match self.reads_headers.then(|| message.headers()).flatten() {
             Some(headers) => headers.iter().map(|header| (header.key, header.value)).collect(),
             None => Vec::new(),
         };
