@@ -76,11 +76,11 @@ impl Case {
         for round in 0..=pairs {
             let lists: Vec<String> = (0..self.keys).map(|key| format!("{} {round} {key}", self.name())).collect();
             // What a list takes to begin, its first append pays.
-            append(&writer, &lists, &batches, 1).await?;
+            append(&writer, &lists, calls(&lists, &batches, 1)).await?;
             writer.flush_all().await?;
             wire.server.take_requests();
             wire.reseed(round);
-            let ours = self.append(&writer, &lists, &batches).await?;
+            let ours = self.append(&writer, &lists, calls(&lists, &batches, self.appends)).await?;
             let size = if self.network == Network::Far { self.batch_bytes } else { commit_size(wire) };
             for list in &lists {
                 delete(wire, list)?;
@@ -99,14 +99,9 @@ impl Case {
 
     /// Far, until all is durable: what then goes on behind the appends nobody waits for. Near, until that has come to
     /// rest, too: it takes the same processor.
-    async fn append(
-        &self,
-        writer: &S3StoreWriter,
-        lists: &[String],
-        batches: &[Vec<Bytes>],
-    ) -> Result<Duration, Failure> {
+    async fn append(&self, writer: &S3StoreWriter, lists: &[String], calls: Calls) -> Result<Duration, Failure> {
         let started = Instant::now();
-        append(writer, lists, batches, self.appends).await?;
+        append(writer, lists, calls).await?;
         let durable = started.elapsed();
         writer.flush_all().await?;
         Ok(if self.network == Network::Far { durable } else { started.elapsed() })
@@ -142,8 +137,8 @@ pub async fn tail(wire: &Wire, values: &[Bytes], rounds: usize) -> Result<Row, F
     for round in 0..rounds {
         wire.reseed(round);
         let lists: Vec<String> = (0..8).map(|key| format!("tail {round} {key}")).collect();
-        append(&writer, &lists, &batches, 1).await?;
-        let latencies = append(&writer, &lists, &batches, 100).await?;
+        append(&writer, &lists, calls(&lists, &batches, 1)).await?;
+        let latencies = append(&writer, &lists, calls(&lists, &batches, 100)).await?;
         writer.flush_all().await?;
         let milliseconds: Vec<f64> = latencies.iter().map(|latency| latency.as_secs_f64() * 1e3).collect();
         pairs.push((crate::pairs::quantile(milliseconds.clone(), 0.99), crate::pairs::quantile(milliseconds, 0.5)));
@@ -157,20 +152,21 @@ pub async fn tail(wire: &Wire, values: &[Bytes], rounds: usize) -> Result<Row, F
 
 pub const TAIL: &str = "append far 10 KiB 8 keys while compacting";
 
-/// So many appends to each list, all lists at once; how long each append took.
-async fn append(
-    writer: &S3StoreWriter,
-    lists: &[String],
-    batches: &[Vec<Bytes>],
-    appends: usize,
-) -> Result<Vec<Duration>, Failure> {
-    let lanes = lists.iter().map(|list| {
+/// What is appended to each list, call by call: made before the clock runs, as are the bodies of the PUTs.
+type Calls = Vec<Vec<Vec<Insertion>>>;
+
+fn calls(lists: &[String], batches: &[Vec<Bytes>], appends: usize) -> Calls {
+    let insertions = |batch: &Vec<Bytes>| batch.iter().cloned().map(Insertion::new).collect();
+    lists.iter().map(|_| batches.iter().cycle().take(appends).map(insertions).collect()).collect()
+}
+
+/// All lists at once, each by a task that waits for one append before the next; how long each append took.
+async fn append(writer: &S3StoreWriter, lists: &[String], calls: Calls) -> Result<Vec<Duration>, Failure> {
+    let lanes = lists.iter().zip(calls).map(|(list, calls)| {
         let (writer, list) = (writer.clone(), list.clone());
-        let batches: Vec<Vec<Bytes>> = batches.iter().cycle().take(appends.min(batches.len())).cloned().collect();
         tokio::spawn(async move {
-            let mut latencies = Vec::with_capacity(appends);
-            for batch in batches.iter().cycle().take(appends) {
-                let insertions = batch.iter().cloned().map(Insertion::new).collect();
+            let mut latencies = Vec::with_capacity(calls.len());
+            for insertions in calls {
                 let started = Instant::now();
                 writer.append_list(KEYSPACE, &list, insertions).await?.await?;
                 latencies.push(started.elapsed());

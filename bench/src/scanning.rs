@@ -56,7 +56,7 @@ impl Case {
     /// As many GETs at once as browsers allow for one server.
     const fn far(codec: Codec) -> Self {
         let goal = Goal::AtLeast(0.9);
-        Self { network: Network::Far, codec, against: Against::Objects, items: 1_000_000, at_once: 6, goal }
+        Self { network: Network::Far, codec, against: Against::Objects, items: 3_000_000, at_once: 6, goal }
     }
 
     pub fn name(&self) -> String {

@@ -46,6 +46,9 @@ const HAS_INDEX: u8 = 2;
 const LARGE_COMMIT_BYTES: usize = 4 << 20;
 const LARGE_BLOCK_PLAIN_BYTES: usize = 64 << 10;
 
+/// What each block, table entry and source takes of a header, generously: only what is left free for it depends on that.
+const HEADER_BYTES_OF_EACH: usize = 64;
+
 /// The head page that a commit refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IndexReference {
@@ -420,27 +423,40 @@ pub fn encode_commit(
     }
     header.carry_first = carried.first().map_or(header.run.first, CarriedBlock::first);
 
+    // The header comes first and is known last: room is left for it, so that the blocks need not be moved.
+    let own_blocks = own.len().min(value_bytes / own_options.plain_bytes.max(1));
+    let room = HEADER_BYTES_OF_EACH * (own_blocks + carried.len() + header.table.len() + header.sources.len() + 16);
     let carried_bytes: usize = carried.iter().map(|block| block.stored_bytes() + FRAME_BYTES).sum();
-    let mut blocks = Vec::with_capacity(value_bytes + 16 * own.len() + FRAME_BYTES + carried_bytes);
-    header.own_blocks = encode_blocks(owner, &header.before_own(), own, &own_options, 0, &mut blocks);
+    let mut body = Vec::with_capacity(room + value_bytes + 16 * own.len() + FRAME_BYTES + carried_bytes);
+    body.resize(room, 0);
+    header.own_blocks = encode_blocks(owner, &header.before_own(), own, &own_options, 0, &mut body);
     let mut carried_run = header.carried_before();
     header.carried_blocks = Vec::with_capacity(carried.len());
     for block in carried {
         carried_run.join(block.run());
-        let entry = block.write(owner, &carried_run, blocks.len() as u64, &mut blocks);
+        let entry = block.write(owner, &carried_run, (body.len() - room) as u64, &mut body);
         header.carried_blocks.push(entry);
     }
 
-    let mut body = header.write(&carried_run);
-    if body.len() > MAX_HEADER_BYTES {
-        return Err(CommitTooLarge::Header { bytes: body.len() });
+    let head = header.write(&carried_run);
+    if head.len() > MAX_HEADER_BYTES {
+        return Err(CommitTooLarge::Header { bytes: head.len() });
     }
-    header.header_length = body.len() as u32;
-    shift(&mut header.own_blocks, body.len() as u64);
-    shift(&mut header.carried_blocks, body.len() as u64);
-    body.reserve_exact(blocks.len());
-    body.extend_from_slice(&blocks);
-    Ok(EncodedCommit { header, body: body.into() })
+    header.header_length = head.len() as u32;
+    shift(&mut header.own_blocks, head.len() as u64);
+    shift(&mut header.carried_blocks, head.len() as u64);
+    Ok(EncodedCommit { header, body: with_head(&head, room, body) })
+}
+
+/// The head, and what comes after `room` in `body`.
+fn with_head(head: &[u8], room: usize, mut body: Vec<u8>) -> Bytes {
+    let begin = room.saturating_sub(head.len());
+    match body.get_mut(begin..room) {
+        Some(place) if place.len() == head.len() => place.copy_from_slice(head),
+        _ => drop(body.splice(begin..room, head.iter().copied())),
+    }
+    body.shrink_to_fit();
+    Bytes::from(body).slice(begin..)
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ pub(super) fn encode(
     let share = blocks.len().div_ceil(threads.max(1)).max(1);
     let firsts: Vec<u64> = entries.iter().map(|entry| entry.first).collect();
     let work: Vec<(&[&[Item]], &[u64])> = blocks.chunks(share).zip(firsts.chunks(share)).collect();
-    let encoded: Vec<Encoded> = thread::scope(|scope| {
+    let start = out.len();
+    // One share is encoded by this thread, to where it is to be.
+    let (frames, others) = thread::scope(|scope| {
         let begun: Vec<_> = work
             .iter()
             .skip(1)
@@ -45,23 +47,25 @@ pub(super) fn encode(
                 thread::Builder::new().name("klstore encode".to_owned()).spawn_scoped(scope, encode).ok()
             })
             .collect();
-        let first = work.first().map(|(blocks, firsts)| Encoded::of(owner, blocks, firsts, options));
+        let first = work.first().map(|(blocks, firsts)| encode_to(owner, blocks, firsts, options, out));
         // What no thread could be started for is done here.
         let others = begun.into_iter().zip(work.iter().skip(1)).map(|(thread, (blocks, firsts))| {
             let joined = thread.and_then(|thread| thread.join().ok());
             joined.unwrap_or_else(|| Encoded::of(owner, blocks, firsts, options))
         });
-        first.into_iter().chain(others).collect()
+        (first.unwrap_or_default(), others.collect::<Vec<_>>())
     });
-    let start = out.len();
-    out.reserve(encoded.iter().map(|part| part.bytes.len()).sum());
+    out.reserve(others.iter().map(|part| part.bytes.len()).sum());
     let mut entries = entries.iter_mut();
-    for part in encoded {
-        let begin = position + (out.len() - start) as u64;
-        for (frame, entry) in part.frames.iter().zip(entries.by_ref()) {
-            entry.position = begin + frame.start as u64;
+    let mut place = |begin: usize, frames: &[Range<usize>]| {
+        for (frame, entry) in frames.iter().zip(entries.by_ref()) {
+            entry.position = position + (begin - start + frame.start) as u64;
             entry.length = frame.len() as u32;
         }
+    };
+    place(start, &frames);
+    for part in others {
+        place(out.len(), &part.frames);
         out.extend_from_slice(&part.bytes);
     }
 }
@@ -74,15 +78,28 @@ struct Encoded {
 
 impl Encoded {
     fn of(owner: BlockOwner, blocks: &[&[Item]], firsts: &[u64], options: &BlockOptions) -> Self {
-        let (mut bytes, mut frames) = (Vec::new(), Vec::with_capacity(blocks.len()));
-        let (mut columns, mut scratch) = (Columns::default(), Scratch::default());
-        for (items, first) in blocks.iter().zip(firsts) {
-            columns.clear();
-            items.iter().for_each(|item| columns.push(item));
-            let start = bytes.len();
-            columns.write_frame(owner, *first, items, options.codec, &mut scratch, &mut bytes);
-            frames.push(start..bytes.len());
-        }
+        let mut bytes = Vec::new();
+        let frames = encode_to(owner, blocks, firsts, options, &mut bytes);
         Self { bytes, frames }
     }
+}
+
+/// Appends these blocks; where each of them is, counted from the first one's begin.
+fn encode_to(
+    owner: BlockOwner,
+    blocks: &[&[Item]],
+    firsts: &[u64],
+    options: &BlockOptions,
+    out: &mut Vec<u8>,
+) -> Vec<Range<usize>> {
+    let start = out.len();
+    let (mut columns, mut scratch) = (Columns::default(), Scratch::default());
+    let frames = blocks.iter().zip(firsts).map(|(items, first)| {
+        columns.clear();
+        items.iter().for_each(|item| columns.push(item));
+        let frame = out.len() - start;
+        columns.write_frame(owner, *first, items, options.codec, &mut scratch, out);
+        frame..out.len() - start
+    });
+    frames.collect()
 }

@@ -249,6 +249,18 @@ fn a_full_table_stays_small_and_a_fuller_header_is_refused() {
     assert!(matches!(last.encode(), Err(CommitTooLarge::Header { bytes }) if bytes > MAX_HEADER_BYTES));
 }
 
+/// Room is left for what headers usually need, and unknown sections may need more.
+#[test]
+fn a_header_that_needs_more_than_its_room_moves_the_blocks() {
+    for bytes in [0, 1_000, 1_024, 1_025, 5_000] {
+        let mut commit = small(3, Vec::new());
+        commit.header.sections = vec![Section { kind: 0x8007, bytes: vec![7; bytes].into() }];
+        let encoded = commit.encode().unwrap();
+        let (header, own, _) = read(&encoded.body).unwrap();
+        assert_eq!((header, own), (encoded.header, commit.own), "{bytes}");
+    }
+}
+
 #[test]
 fn a_header_of_exactly_16_kib_is_written_and_read() {
     let mut commit = small(0, Vec::new());
