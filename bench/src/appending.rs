@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures::future::try_join_all;
-use klstore_format::names::{ListName, Prefix};
 use klstore_format::wire::compression::Codec;
 use klstore_reader::S3StoreConfig;
 use klstore_s3_server::Operation;
@@ -83,7 +82,7 @@ impl Case {
             let ours = self.append(&writer, &lists, calls(&lists, &batches, self.appends)).await?;
             let size = if self.network == Network::Far { self.batch_bytes } else { commit_size(wire) };
             for list in &lists {
-                delete(wire, list)?;
+                wire.delete_list(list)?;
             }
             wire.reseed(round);
             let reference = self.put(wire, size).await?;
@@ -143,7 +142,7 @@ pub async fn tail(wire: &Wire, values: &[Bytes], rounds: usize) -> Result<Row, F
         let milliseconds: Vec<f64> = latencies.iter().map(|latency| latency.as_secs_f64() * 1e3).collect();
         pairs.push((crate::pairs::quantile(milliseconds.clone(), 0.99), crate::pairs::quantile(milliseconds, 0.5)));
         for list in &lists {
-            delete(wire, list)?;
+            wire.delete_list(list)?;
         }
     }
     writer.close().await?;
@@ -191,14 +190,6 @@ fn commit_size(wire: &Wire) -> usize {
     });
     let (count, bytes) = commits.fold((0, 0), |(count, bytes), commit| (count + 1, bytes + commit.bytes_in as usize));
     bytes / count.max(1)
-}
-
-fn delete(wire: &Wire, list: &str) -> Result<(), Failure> {
-    let list = ListName::new(&Prefix::default(), KEYSPACE, list)?;
-    for prefix in [list.commits(), list.segments(), list.index_pages()] {
-        wire.delete(&prefix)?;
-    }
-    Ok(())
 }
 
 /// Batches of at least so many bytes, `count` of them, each of other rows while there are enough.

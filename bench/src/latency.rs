@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,11 @@ impl Proxy {
     pub fn reseed(&self, seed: u64) {
         self.delays.reseed(seed);
     }
+
+    /// How many requests were under way at a time since this was asked last.
+    pub fn take_most_at_once(&self) -> usize {
+        self.delays.most_at_once.swap(0, Ordering::Relaxed)
+    }
 }
 
 impl Drop for Proxy {
@@ -70,12 +76,21 @@ struct Delays {
     list: LogNormal<f64>,
     /// One source of chance for each kind of request: what one kind draws changes nothing for the others.
     random: Mutex<[StdRng; 3]>,
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl Delays {
     fn new() -> Result<Self, Failure> {
         let of = |(median, p99): (f64, f64)| LogNormal::new(median.ln(), (p99 / median).ln() / P99);
-        Ok(Self { get: of(GET)?, put: of(PUT)?, list: of(LIST)?, random: Mutex::new(sources(0)) })
+        Ok(Self {
+            get: of(GET)?,
+            put: of(PUT)?,
+            list: of(LIST)?,
+            random: Mutex::new(sources(0)),
+            at_once: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
+        })
     }
 
     fn reseed(&self, seed: u64) {
@@ -116,9 +131,12 @@ async fn carry(client: TcpStream, server: SocketAddr, delays: Arc<Delays>) -> Re
     tokio::spawn(connection);
     let sender = Arc::new(AsyncMutex::new(sender));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (delay, sender) = (delays.of(&request), sender.clone());
+        let (delays, delay, sender) = (delays.clone(), delays.of(&request), sender.clone());
         async move {
+            let at_once = delays.at_once.fetch_add(1, Ordering::Relaxed) + 1;
+            delays.most_at_once.fetch_max(at_once, Ordering::Relaxed);
             tokio::time::sleep(delay).await;
+            delays.at_once.fetch_sub(1, Ordering::Relaxed);
             Ok::<_, Infallible>(pass_on(request, &sender).await)
         }
     });

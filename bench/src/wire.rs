@@ -8,6 +8,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
+use klstore_format::names::{ListName, Prefix};
 use klstore_reader::{S3StoreConfig, S3StoreReader};
 use klstore_s3_server::{Credential, RunningServer, Server};
 use klstore_writer::{S3StoreWriter, StoreWriter};
@@ -100,11 +101,21 @@ impl Wire {
         self.far.reseed(round as u64);
     }
 
+    /// How many requests were under way through the proxy at a time since this was asked last.
+    pub fn take_most_at_once(&self) -> usize {
+        self.far.take_most_at_once()
+    }
+
     /// Deletes what begins so, past the server: no side of a pair is to pay for it.
     pub fn delete(&self, prefix: &str) -> Result<(), Failure> {
         let names = self.server.store().keys(BUCKET, prefix)?;
         self.server.store().delete(BUCKET, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
         Ok(())
+    }
+
+    pub fn delete_list(&self, key: &str) -> Result<(), Failure> {
+        let list = ListName::new(&Prefix::default(), KEYSPACE, key)?;
+        [list.commits(), list.segments(), list.index_pages()].iter().try_for_each(|prefix| self.delete(prefix))
     }
 
     pub async fn stop(self) -> Result<(), Failure> {
