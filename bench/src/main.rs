@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long)]
     json: Option<PathBuf>,
     /// Interleaved pairs of each benchmark
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 15, value_parser = at_least_one)]
     pairs: usize,
     /// Run nothing: make one table of the rows in these files
     #[arg(long, num_args = 1..)]
@@ -43,6 +43,10 @@ struct Arguments {
     /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|pairs| *pairs > 0).ok_or_else(|| "a number from 1 on".to_owned())
 }
 
 fn main() -> Result<(), Failure> {
@@ -90,7 +94,10 @@ async fn measure(arguments: &Arguments, server_threads: &Handle) -> Result<Vec<R
         first_release::run(&wire, &values, arguments.pairs).await?.into_iter().for_each(&mut note);
     }
     wire.stop().await?;
-    Ok(rows)
+    match &arguments.only {
+        Some(only) if rows.is_empty() => Err(format!("no benchmark's name has `{only}` in it").into()),
+        _ => Ok(rows),
+    }
 }
 
 fn read(files: &[PathBuf]) -> Result<Vec<Row>, Failure> {

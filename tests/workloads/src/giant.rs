@@ -243,12 +243,13 @@ fn run(first: u64, end: u64) -> Run {
     }
 }
 
-fn segment_id(segment: u64) -> ObjectId {
+/// The name parts of a segment that is made from its number.
+pub fn segment_id(segment: u64) -> ObjectId {
     ObjectId { x: segment + 1, id: random_id(segment) }
 }
 
 /// Something that compresses as badly as the random ids of a writer.
-fn random_id(seed: u64) -> u128 {
+pub fn random_id(seed: u64) -> u128 {
     u128::from(seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
 }
 

@@ -15,6 +15,7 @@ use klstore_format::wire::run::Run;
 use klstore_format::wire::segment::encode_segment;
 use klstore_s3_server::{ObjectMetadata, Precondition};
 use klstore_tests::harness::{BUCKET, Harness};
+use klstore_workloads::giant::{random_id, segment_id};
 
 use super::meter::{VALUE_BYTES, items, list_name, nonce, timestamp};
 
@@ -144,15 +145,6 @@ fn run(first: u64, end: u64) -> Run {
         running_max_timestamp: timestamp(end - 1),
         next_nonce: nonce(end - 1) + 1,
     }
-}
-
-fn segment_id(segment: u64) -> ObjectId {
-    ObjectId { x: segment + 1, id: random_id(segment) }
-}
-
-/// Something that compresses as badly as the random ids of a writer.
-fn random_id(seed: u64) -> u128 {
-    u128::from(seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
 }
 
 fn put(harness: &Harness, name: &str, body: Bytes) {
