@@ -22,8 +22,8 @@ const COMPACT_OBJECTS: usize = 100;
 const COMPACT_BYTES: usize = 1 << 20;
 /// Of each page, on both sides.
 const PAGE: usize = 1_000;
-/// Appends of a round, of so many items each.
-const APPENDS: usize = 50;
+/// Appends of a round, of so many items each: half way between two compactions of the first release's.
+const APPENDS: usize = 55;
 const BATCH: usize = 100;
 
 pub const NAME: &str = "first release";
