@@ -139,17 +139,20 @@ async fn outage(time: Duration) {
         }
     });
     let begin = tokio::time::Instant::now();
-    let (mut number, mut receipts, mut slowest) = (0, Vec::new(), Duration::ZERO);
-    while begin.elapsed() < time {
+    let (mut number, mut receipts, mut waits) = (0, Vec::new(), Vec::new());
+    while begin.elapsed() < time || writer.statistics().retry_count < 2 {
         number += 1;
         receipts.push(append("down", number).await);
         let asked = tokio::time::Instant::now();
         append("up", number).await.await.unwrap();
-        slowest = slowest.max(asked.elapsed());
+        waits.push(asked.elapsed());
     }
     let during = writer.statistics();
+    // The machine itself may stand still for some seconds once, but not every tenth time.
+    waits.sort();
+    let slowest = waits[waits.len() * 9 / 10];
     let flushed = writer.flush_key(KEYSPACE, "down").await;
-    println!("outage of {time:?}: {number} items each, the slowest of the other key {slowest:?}; {during:?}");
+    println!("outage of {time:?}: {number} items each, nine of ten of the other key within {slowest:?}; {during:?}");
     assert!(matches!(flushed, Err(WriterError::StillBuffered { .. })), "{flushed:?}");
     assert!(during.failing_key_count == 1 && during.retry_count > 1, "{during:?}");
     assert!(during.oldest_age_millis.unwrap() as u128 > time.as_millis() / 2);
