@@ -95,12 +95,13 @@ add_counts() {
 # node_tests FOLDER LOG COMMAND...: tests that end with `N passed, M failed`, against the programs that were built. Before
 # that they name those that failed, below `failed:`.
 node_tests() {
-    local folder=$1 log=$2 counts
+    local folder=$1 log=$2 counts names
     shift 2
     (cd "$folder" && KLSTORE_BIN=$CARGO_TARGET_DIR/debug/klstore KLSTORE_GIANT=$CARGO_TARGET_DIR/debug/giant_list within 30m "$@") \
         2>&1 </dev/null | tee "$log"
     counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
-    add_counts "${counts:-0 1}" "$folder: $*$(sed -n '/^failed:$/,/^[0-9]* passed, /s/^  /\n      /p' "$log")"
+    names=$(sed -n '/^failed:$/,/^[0-9]* passed, /s/^  /      /p' "$log")
+    add_counts "${counts:-0 1}" "$folder: $*${names:+$'\n'$names}"
 }
 
 # The closing lines.
