@@ -40,17 +40,19 @@ pub struct Case {
     pub goal: Goal,
 }
 
-pub const CASES: [Case; 7] = [
+pub const CASES: [Case; 9] = [
     Case::near(Codec::None, Against::Objects, Goal::AtLeast(0.9)),
     // A GET of compressed objects checks and decompresses nothing.
     Case::near(Codec::Zstd, Against::Objects, Goal::Unset),
     Case::near(Codec::Zstd, Against::Payload, Goal::AtLeast(0.9)),
     // As many at once as browsers allow for one server.
-    Case::far(Codec::None, Some(6), Goal::AtLeast(0.9)),
-    Case::far(Codec::Zstd, Some(6), Goal::AtLeast(0.9)),
+    Case::far(Codec::None, 1_000_000, Some(6), Goal::AtLeast(0.9)),
+    Case::far(Codec::Zstd, 1_000_000, Some(6), Goal::AtLeast(0.9)),
+    Case::far(Codec::None, 3_000_000, Some(6), Goal::AtLeast(0.9)),
+    Case::far(Codec::Zstd, 3_000_000, Some(6), Goal::AtLeast(0.9)),
     // How much more there would be to have.
-    Case::far(Codec::None, None, Goal::Unset),
-    Case::far(Codec::Zstd, None, Goal::Unset),
+    Case::far(Codec::None, 3_000_000, None, Goal::Unset),
+    Case::far(Codec::Zstd, 3_000_000, None, Goal::Unset),
 ];
 
 impl Case {
@@ -58,14 +60,14 @@ impl Case {
         Self { network: Network::Near, codec, against, items: 200_000, at_once: Some(1), goal }
     }
 
-    const fn far(codec: Codec, at_once: Option<usize>, goal: Goal) -> Self {
-        Self { network: Network::Far, codec, against: Against::Objects, items: 3_000_000, at_once, goal }
+    const fn far(codec: Codec, items: usize, at_once: Option<usize>, goal: Goal) -> Self {
+        Self { network: Network::Far, codec, against: Against::Objects, items, at_once, goal }
     }
 
     pub fn name(&self) -> String {
         let codec = if self.codec == Codec::None { "plain" } else { "zstd" };
         let against = if self.against == Against::Objects { "objects" } else { "payload" };
-        format!("scan {} {codec} / {against}", self.network.name())
+        format!("scan {} {codec} of {} / {against}", self.network.name(), self.items)
     }
 
     pub async fn run(&self, wire: &Wire, values: &[Bytes], pairs: usize) -> Result<Row, Failure> {

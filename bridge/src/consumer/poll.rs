@@ -38,6 +38,10 @@ const CHUNK_BYTES: u64 = 4 << 20;
 /// How often lag is measured, and the queue of fetched records at most.
 const STATISTICS_MILLIS: u32 = 5_000;
 const MAX_FETCH_QUEUE_KIB: u64 = 4 << 10;
+/// What of the byte budget is kept for that queue: a broker's answer under way may bring `fetch.max.bytes` more.
+const MAX_FETCH_RESERVE: u64 = 64 << 20;
+/// How soon a partition is looked at again that found the queue full; a second is librdkafka's default, for larger queues.
+const FETCH_BACKOFF_MILLIS: u32 = 20;
 const SEEK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bridge from a consumer group into lists.
@@ -139,9 +143,11 @@ impl KafkaConsumerBridge {
 
     fn consumer(&self) -> Result<BaseConsumer<Context>, BridgeError> {
         let budget = self.config.batcher.max_buffered_bytes;
-        let fetch_queue_kib = (budget / 4 / 1024).clamp(1_024, MAX_FETCH_QUEUE_KIB);
+        let reserve = (budget / 4).min(MAX_FETCH_RESERVE);
+        let fetch_queue_kib = (reserve / 1024).clamp(1_024, MAX_FETCH_QUEUE_KIB);
         let mut client = ClientConfig::new();
         client.set("queued.max.messages.kbytes", fetch_queue_kib.to_string());
+        client.set("fetch.queue.backoff.ms", FETCH_BACKOFF_MILLIS.to_string());
         client.set("statistics.interval.ms", STATISTICS_MILLIS.to_string());
         for (name, value) in &self.config.kafka.client {
             client.set(name, value);
@@ -153,7 +159,7 @@ impl KafkaConsumerBridge {
         // Where to begin is decided at each assignment: an offset that is gone must never be reset silently.
         client.set("auto.offset.reset", "error");
         let factory = PipelineFactory { config: self.config.clone(), runtime: self.runtime.clone() };
-        let state = State::new(self.config.clone(), factory, budget.saturating_sub(fetch_queue_kib * 1024).max(1))?;
+        let state = State::new(self.config.clone(), factory, budget.saturating_sub(reserve).max(1))?;
         client
             .create_with_context(Context::new(state, self.stop.clone()))
             .map_err(BridgeError::kafka("creating the consumer"))

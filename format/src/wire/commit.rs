@@ -425,7 +425,8 @@ pub fn encode_commit(
 
     // The header comes first and is known last: room is left for it, so that the blocks need not be moved.
     let own_blocks = own.len().min(value_bytes / own_options.plain_bytes.max(1));
-    let room = HEADER_BYTES_OF_EACH * (own_blocks + carried.len() + header.table.len() + header.sources.len() + 16);
+    let parts = own_blocks + carried.len() + header.table.len() + header.sources.len() + 16;
+    let room = (HEADER_BYTES_OF_EACH * parts).min(MAX_HEADER_BYTES);
     let carried_bytes: usize = carried.iter().map(|block| block.stored_bytes() + FRAME_BYTES).sum();
     let mut body = Vec::with_capacity(room + value_bytes + 16 * own.len() + FRAME_BYTES + carried_bytes);
     body.resize(room, 0);

@@ -140,7 +140,8 @@ async fn outage(time: Duration) {
     });
     let begin = tokio::time::Instant::now();
     let (mut number, mut receipts, mut waits) = (0, Vec::new(), Vec::new());
-    while begin.elapsed() < time || writer.statistics().retry_count < 2 {
+    let patience = time + Duration::from_secs(30);
+    while begin.elapsed() < time || (writer.statistics().retry_count < 2 && begin.elapsed() < patience) {
         number += 1;
         receipts.push(append("down", number).await);
         let asked = tokio::time::Instant::now();
@@ -148,15 +149,17 @@ async fn outage(time: Duration) {
         waits.push(asked.elapsed());
     }
     let during = writer.statistics();
-    // The machine itself may stand still for some seconds once, but not every tenth time.
-    waits.sort();
-    let slowest = waits[waits.len() * 9 / 10];
+    // The machine itself may stand still for some seconds once.
+    let long_waits = waits.iter().filter(|wait| **wait >= Duration::from_secs(2)).count();
     let flushed = writer.flush_key(KEYSPACE, "down").await;
-    println!("outage of {time:?}: {number} items each, nine of ten of the other key within {slowest:?}; {during:?}");
+    println!(
+        "outage of {time:?}: {number} items each, the slowest of the other key {:?}; {during:?}",
+        waits.iter().max()
+    );
     assert!(matches!(flushed, Err(WriterError::StillBuffered { .. })), "{flushed:?}");
     assert!(during.failing_key_count == 1 && during.retry_count > 1, "{during:?}");
     assert!(during.oldest_age_millis.unwrap() as u128 > time.as_millis() / 2);
-    assert!(slowest < Duration::from_secs(2), "the other key was held up");
+    assert!(long_waits <= 1, "the other key was held up: {waits:?}");
 
     down.store(false, Ordering::Relaxed);
     writer.close().await.unwrap();
