@@ -139,27 +139,21 @@ async fn outage(time: Duration) {
         }
     });
     let begin = tokio::time::Instant::now();
-    let (mut number, mut receipts, mut waits) = (0, Vec::new(), Vec::new());
-    let patience = time + Duration::from_secs(30);
-    while begin.elapsed() < time || (writer.statistics().retry_count < 2 && begin.elapsed() < patience) {
+    let (mut number, mut receipts, mut slowest) = (0, Vec::new(), Duration::ZERO);
+    while begin.elapsed() < time {
         number += 1;
         receipts.push(append("down", number).await);
         let asked = tokio::time::Instant::now();
         append("up", number).await.await.unwrap();
-        waits.push(asked.elapsed());
+        slowest = slowest.max(asked.elapsed());
     }
     let during = writer.statistics();
-    // The machine itself may stand still for some seconds once.
-    let long_waits = waits.iter().filter(|wait| **wait >= Duration::from_secs(2)).count();
     let flushed = writer.flush_key(KEYSPACE, "down").await;
-    println!(
-        "outage of {time:?}: {number} items each, the slowest of the other key {:?}; {during:?}",
-        waits.iter().max()
-    );
+    println!("outage of {time:?}: {number} items each, the slowest of the other key {slowest:?}; {during:?}");
     assert!(matches!(flushed, Err(WriterError::StillBuffered { .. })), "{flushed:?}");
     assert!(during.failing_key_count == 1 && during.retry_count > 1, "{during:?}");
     assert!(during.oldest_age_millis.unwrap() as u128 > time.as_millis() / 2);
-    assert!(long_waits <= 1, "the other key was held up: {waits:?}");
+    assert!(slowest < Duration::from_secs(2), "the other key was held up");
 
     down.store(false, Ordering::Relaxed);
     writer.close().await.unwrap();
