@@ -15,6 +15,7 @@ mod pairs;
 mod scanning;
 mod wire;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -35,18 +36,14 @@ struct Arguments {
     #[arg(long)]
     json: Option<PathBuf>,
     /// Interleaved pairs of each benchmark
-    #[arg(long, default_value_t = 15, value_parser = at_least_one)]
-    pairs: usize,
+    #[arg(long, default_value = "15")]
+    pairs: NonZero<usize>,
     /// Run nothing: make one table of the rows in these files
     #[arg(long, num_args = 1..)]
     join: Vec<PathBuf>,
     /// Print the table as Markdown
     #[arg(long)]
     markdown: bool,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|pairs| *pairs > 0).ok_or_else(|| "a number from 1 on".to_owned())
 }
 
 fn main() -> Result<(), Failure> {
@@ -70,7 +67,7 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(arguments: &Arguments, server_threads: &Handle) -> Result<Vec<Row>, Failure> {
     let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    let values = flights::values()?;
+    let (values, pairs) = (flights::values()?, arguments.pairs.get());
     let wire = Wire::start(server_threads).await?;
     let mut rows: Vec<Row> = Vec::new();
     // Rows are told as they come: all together take half an hour.
@@ -79,19 +76,19 @@ async fn measure(arguments: &Arguments, server_threads: &Handle) -> Result<Vec<R
         rows.push(row);
     };
     for case in coding::cases().filter(|case| wanted(&case.name())) {
-        note(case.run(&values, arguments.pairs)?);
+        note(case.run(&values, pairs)?);
     }
     for case in appending::cases().iter().filter(|case| wanted(&case.name())) {
-        note(case.run(&wire, &values, arguments.pairs).await?);
+        note(case.run(&wire, &values, pairs).await?);
     }
     if wanted(appending::TAIL) {
-        note(appending::tail(&wire, &values, arguments.pairs).await?);
+        note(appending::tail(&wire, &values, pairs).await?);
     }
     for case in scanning::CASES.iter().filter(|case| wanted(&case.name())) {
-        note(case.run(&wire, &values, arguments.pairs).await?);
+        note(case.run(&wire, &values, pairs).await?);
     }
     if wanted(first_release::NAME) {
-        first_release::run(&wire, &values, arguments.pairs).await?.into_iter().for_each(&mut note);
+        first_release::run(&wire, &values, pairs).await?.into_iter().for_each(&mut note);
     }
     wire.stop().await?;
     match &arguments.only {
